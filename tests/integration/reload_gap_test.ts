@@ -5,8 +5,6 @@ import { eventually } from "../support/wait.ts";
 
 /** How often the master is reloaded; more for a longer run. */
 const RELOADS = Number(Deno.env.get("ZC_TEST_RELOADS") ?? 5);
-/** The same for HTTP, where an old process always takes its time to end. */
-const HTTP_RELOADS = Math.ceil(RELOADS / 3);
 const CLIENTS = 4;
 const ROUNDS = 3;
 const CROWD = 50;
@@ -41,89 +39,107 @@ async function hello(port: number): Promise<void> {
   }
 }
 
-/** Reloads again and again while clients connect without a pause; not one of them may fail. */
+/** A service under load, and what has become of its clients. */
+interface Loaded {
+  readonly file: string;
+  readonly exchange: Exchange;
+  done: number;
+  failed: number;
+  readonly errors: Set<string>;
+}
+
+/** Reloads again and again while clients of each service connect without a pause; not one of them may fail. */
 async function reloadUnderLoad(
   master: Master,
-  { exchange, reloads = RELOADS }: { readonly exchange: Exchange; readonly reloads?: number },
+  exchanges: Readonly<Record<string, Exchange>>,
 ): Promise<void> {
-  let done = 0, failed = 0, running = true;
-  const errors = new Set<string>();
-  const client = async () => {
+  const services = Object.entries(exchanges).map(([file, exchange]): Loaded => (
+    { file, exchange, done: 0, failed: 0, errors: new Set() }
+  ));
+  let running = true;
+  const client = async (service: Loaded) => {
     while (running) {
       try {
-        await exchange();
-        done++;
+        await service.exchange();
+        service.done++;
       } catch (error) {
-        failed++;
-        errors.add(String(error));
+        service.failed++;
+        service.errors.add(String(error));
       }
     }
   };
-  const clients = Array.from({ length: CLIENTS }, client);
+  const clients = services.flatMap((service) =>
+    Array.from({ length: CLIENTS }, () => client(service))
+  );
+  const ended = () => services.map(({ done, failed }) => done + failed);
   try {
-    for (let count = 0; count < reloads; count++) {
-      const old = master.servers().map(({ pid }) => pid);
-      const before = done + failed;
+    for (let count = 0; count < RELOADS; count++) {
+      const old = master.servers().map(({ pid }) => pid), before = ended();
       await master.reload();
       await master.reaps(old);
-      await eventually(() => done + failed > before, { what: "an exchange" });
+      await eventually(() => ended().every((now, index) => now > before[index]), {
+        what: "an exchange with each service",
+      });
     }
   } finally {
     running = false;
     await Promise.all(clients);
   }
-  assertEquals([...errors], [], `${failed} of ${done + failed} exchanges failed`);
+  for (const { file, done, failed, errors } of services) {
+    assertEquals([...errors], [], `${failed} of ${done + failed} exchanges with ${file} failed`);
+  }
 }
 
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: no connection is lost in ${RELOADS} reloads`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    site.serve("a.cf", { mode, service: port });
-    const master = await site.start();
-    await reloadUnderLoad(master, { exchange: () => echo(port) });
-    await master.stop();
-  });
-}
-
-for (const mode of MODES) {
-  Deno.test(`${mode} mode: connections that come along with the soft stop are served by somebody`, async () => {
-    await using site = new Site();
-    const port = site.port();
-    const change = async (count: number) => {
-      site.serve("a.cf", { mode, service: port, "server-proc-count": count });
-      await master.reload();
-    };
-    site.serve("a.cf", { mode, service: port });
-    const master = await site.start();
-    for (let round = 0; round < ROUNDS; round++) {
-      const [pid] = await master.serving("a.cf", 1);
-      // While it is stopped, connections and the soft stop gather before it.
-      Deno.kill(pid, "SIGSTOP");
-      const clients = await Promise.all(Array.from({ length: CROWD }, () => Client.connect(port)));
-      await change(0);
-      const served = Promise.all(clients.map(async (client) => {
-        await client.line();
-        assertEquals(await client.ask("quit"), "bye");
-        client.close();
-      }));
-      Deno.kill(pid, "SIGCONT");
-      await master.reaps(pid);
-      await change(1);
-      await served;
-    }
-    await master.stop();
-  });
-}
-
-Deno.test(`HTTP: no connection is lost in ${HTTP_RELOADS} reloads`, async () => {
+Deno.test(`both modes and HTTP: no connection is lost in ${RELOADS} reloads`, async () => {
   await using site = new Site();
-  const port = site.port();
+  const exchanges: Record<string, Exchange> = {};
+  for (const mode of MODES) {
+    const file = `${mode}.cf`, port = site.port();
+    site.serve(file, { mode, service: port });
+    exchanges[file] = () => echo(port);
+  }
+  const http = site.port();
   site.write("http.cf", {
     "server-command": example("http_server.ts"),
-    "server-service": `127.0.0.1:${port}`,
+    "server-service": `127.0.0.1:${http}`,
   });
+  exchanges["http.cf"] = () => hello(http);
   const master = await site.start();
-  await reloadUnderLoad(master, { exchange: () => hello(port), reloads: HTTP_RELOADS });
+  await reloadUnderLoad(master, exchanges);
+  await master.stop();
+});
+
+Deno.test("both modes: connections that come along with the soft stop are served by somebody", async () => {
+  await using site = new Site();
+  const services = MODES.map((mode) => ({ mode, file: `${mode}.cf`, port: site.port() }));
+  const write = (count: number) => {
+    for (const { mode, file, port } of services) {
+      site.serve(file, { mode, service: port, "server-proc-count": count });
+    }
+  };
+  write(1);
+  const master = await site.start();
+  for (let round = 0; round < ROUNDS; round++) {
+    const pids = await Promise.all(
+      services.map(async ({ file }) => (await master.serving(file, 1))[0]),
+    );
+    // While they are stopped, connections and the soft stop gather before them.
+    for (const pid of pids) Deno.kill(pid, "SIGSTOP");
+    const clients = await Promise.all(
+      services.flatMap(({ port }) => Array.from({ length: CROWD }, () => Client.connect(port))),
+    );
+    write(0);
+    await master.reload();
+    const served = Promise.all(clients.map(async (client) => {
+      await client.line();
+      assertEquals(await client.ask("quit"), "bye");
+      client.close();
+    }));
+    for (const pid of pids) Deno.kill(pid, "SIGCONT");
+    await master.reaps(pids);
+    write(1);
+    await master.reload();
+    await served;
+  }
   await master.stop();
 });
