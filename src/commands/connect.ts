@@ -123,14 +123,16 @@ export async function connect(args: ParsedArguments): Promise<ControlClient> {
  * @returns The client, to be closed by the caller; undefined if there is no master.
  */
 export async function reconnect(args: ParsedArguments): Promise<ControlClient | undefined> {
-  for (let waitedMs = 0; waitedMs < RECONNECT_MS; waitedMs += RETRY_MS) {
+  // A try takes time as well.
+  const deadlineMs = performance.now() + RECONNECT_MS;
+  do {
     try {
       return await connect(args);
     } catch (error) {
       if (!(error instanceof NoMasterError) && !isLost(error)) throw error;
     }
     await delay(RETRY_MS);
-  }
+  } while (performance.now() < deadlineMs);
 }
 
 /**
