@@ -360,7 +360,7 @@ export const ATTACKS: readonly Attack[] = [
     attack: "a program that a server starts speaks to the master, or accepts on the listeners",
     result: "it inherits neither",
     file: "tests/integration/descriptors_test.ts",
-    test: "FFI starts inherits neither its worker socket nor its listeners",
+    test: "starts inherits neither its worker socket nor its listeners",
   },
   {
     attack: "root's master is to run a program behind env that everybody may write to",
