@@ -46,6 +46,7 @@ async function restart(running: Running): Promise<void> {
 const ACTIONS: readonly Action[] = [
   { who: NAMES.masterHttp, how: "reloaded", act: reload },
   { who: NAMES.nginx, how: "reloaded", act: reload },
+  { who: NAMES.pm2, how: "reloaded", act: reload },
   { who: NAMES.denoParallel, how: "restarted", act: restart },
 ];
 
