@@ -58,7 +58,7 @@ A process that a signal has ended has no exit code; a shell shows 128 and the nu
 
 ## Arguments of a master
 
-[settings.md](settings.md) explains each of them, and those that belong into files.
+[settings.md](settings.md) explains each argument, and the settings of the files.
 
 ${block(renderHelp("master"))}
 ## Arguments of a server

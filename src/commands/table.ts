@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { EX_CONFIG } from "../config/errors.ts";
 import type { Command, CommandOption } from "./command.ts";
 
 const NO_WAIT: CommandOption = {
@@ -16,7 +17,7 @@ const JSON_OUTPUT: CommandOption = {
 
 const NOT_RUNNING = [3, "no master runs"] as const;
 const WRONG = [64, "the command line is wrong"] as const;
-const UNREADABLE = [78, "the settings of the master can't be read"] as const;
+const UNREADABLE = [EX_CONFIG, "the settings of the master can't be read"] as const;
 
 const CHANGE_EXITS: Command["exits"] = [
   [0, "all processes are ready, or, with --no-wait, the master has the request"],
@@ -45,7 +46,7 @@ export const COMMANDS: readonly Command[] = [
       [2, "the request was refused"],
       NOT_RUNNING,
       WRONG,
-      [78, "the configuration has problems"],
+      [EX_CONFIG, "the configuration has problems"],
     ],
     load: () => import("./start.ts"),
   },
@@ -78,7 +79,7 @@ export const COMMANDS: readonly Command[] = [
       [2, "the request was refused, nothing has changed"],
       NOT_RUNNING,
       WRONG,
-      [78, "the configuration has problems, nothing has changed"],
+      [EX_CONFIG, "the configuration has problems, nothing has changed"],
     ],
     load: () => import("./restart.ts"),
   },

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EX_CONFIG } from "./errors.ts";
 import { argumentForm, isFlag } from "./setting.ts";
 import { ALL_SETTINGS } from "./settings.ts";
 
@@ -24,7 +25,7 @@ export const EXITS: Readonly<Record<keyof typeof USAGE, readonly Exit[]>> = {
   server: [
     [0, "ended in order"],
     [1, "it could not start, or it has called zfatal"],
-    [78, "its settings are wrong: the master starts it again at the next reload"],
+    [EX_CONFIG, "its settings are wrong: the master starts it again at the next reload"],
     [127, "its program could not be executed"],
   ],
 };

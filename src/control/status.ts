@@ -207,7 +207,7 @@ export interface ServiceStatus {
   readonly problem: string | null;
   /** What has happened to it; kept over reloads and upgrades. */
   readonly counters: ServiceCounters;
-  /** Its processes, those that are ending and its standbys included. */
+  /** All of its processes, with its standbys and the processes that are ending. */
   readonly processes: readonly ProcessStatus[];
 }
 

@@ -109,14 +109,14 @@ function spawnWith(request: PlacedRequest): number {
     libc().posix_spawnattr_init(attributes);
     libc().posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     libc().posix_spawnattr_setsigdefault(attributes, SIGPIPE_ONLY);
-    const {
-      posix_spawn_file_actions_addopen: addOpen,
-      posix_spawn_file_actions_adddup2: addDup2,
-      posix_spawn_file_actions_addchdir_np: addChdir,
-    } = libc();
-    require0(path, addOpen(actions, 0, cString("/dev/null"), 0, 0));
+    const { posix_spawn_file_actions_adddup2: addDup2 } = libc();
+    require0(path, libc().posix_spawn_file_actions_addopen(actions, 0, cString("/dev/null"), 0, 0));
     for (const { from, to } of lifted) require0(path, addDup2(actions, from, to));
-    if (directory !== undefined) require0(path, addChdir(actions, cString(directory)));
+    // Looked up only here: glibc has this function since 2.29.
+    if (directory !== undefined) {
+      const text = cString(directory);
+      require0(path, libc().posix_spawn_file_actions_addchdir_np(actions, text));
+    }
     const argvArray = cStringArray(argv),
       envArray = cStringArray(environmentTexts({ ...NO_UPDATE_CHECK, ...env }));
     const start = () =>
