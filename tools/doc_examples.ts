@@ -48,10 +48,13 @@ ${body}});
 `;
 }
 
+const examples = readExamples();
+// Deno is content with a run of no test.
+if (examples.length === 0) throw new Error("Cannot find an example in src, expected blocks of ts");
 const folder = Deno.makeTempDirSync({ prefix: "zc_examples_" });
 let code = 1;
 try {
-  const imports = readExamples().map((example) => {
+  const imports = examples.map((example) => {
     // An error in the module itself names only the file.
     const name = `${example.place.replaceAll("/", "_")}.ts`;
     Deno.writeTextFileSync(`${folder}/${name}`, testOf(example));
