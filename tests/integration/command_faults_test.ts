@@ -1,9 +1,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { existsSync } from "@std/fs/exists";
-import { runHere, zc, zcHere } from "../support/commands.ts";
+import { becomes, controlOf, runHere, zc, zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
 import { serveSmall } from "../support/peers.ts";
-import { eventually } from "../support/wait.ts";
 
 Deno.test("start --daemon stops a master that can't open its control socket, and says so", async () => {
   await using site = new Site();
@@ -20,8 +18,7 @@ Deno.test("a command changes nothing at the master of another directory, whose p
   await using site = new Site();
   serveSmall(site, "a.cf", site.port());
   const master = await site.start();
-  await master.serving("a.cf", 1);
-  await eventually(() => existsSync(`${site.pidFile}.sock`), { what: "the control socket" });
+  await master.logs(/all services are ready/);
   Deno.mkdirSync(site.dir.file("other"));
   site.dir.write("other/a.cf", Deno.readTextFileSync(`${site.conf}/a.cf`));
   const runAt = (command: string, directory: string) =>
@@ -60,7 +57,8 @@ Deno.test("the status of one service does not depend on the others", async () =>
     "server-service": `127.0.0.1:${site.port()}`,
   });
   const master = await site.start();
-  await master.serving("a.cf", 1);
+  using client = await controlOf(site);
+  await becomes(client, "a.cf", "ready");
   assertEquals((await zcHere(site, "status", "a.cf")).code, 0);
   assertEquals((await zcHere(site, "status", "b.cf")).code, 4);
   assertEquals((await zcHere(site, "status")).code, 4);

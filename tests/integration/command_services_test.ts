@@ -192,7 +192,7 @@ Deno.test("a service is found without its .cf, and by the path of its file", asy
   await using site = new Site();
   serveSmall(site, "a.cf", site.port());
   const master = await site.start();
-  await master.serving("a.cf", 1);
+  await master.logs(/all services are ready/);
   const ends = async (code: number, ...args: readonly string[]) => {
     // A relative path is one of the site's directory, which only a process of its own is in.
     const isOwn = args[0] === "logs" || args[1] === "conf/a";
