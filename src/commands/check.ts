@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  cannot,
   ConfigError,
   counted,
   distinct,
@@ -13,12 +14,19 @@ import {
   quoteJson,
 } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
-import { SERVER_SERVICE } from "../config/settings.ts";
+import { CONFIG_DIR, SERVER_SERVICE } from "../config/settings.ts";
 import { ControlRequestError } from "../control/client.ts";
+import type { Commands } from "../control/messages.ts";
 import { refusalOf } from "../master/listeners/open_error.ts";
 import { tryAddress } from "../os/net/open_listener.ts";
+import { UsageError } from "./call.ts";
 import type { CommandCall } from "./command.ts";
-import { readConfiguration } from "./configuration.ts";
+import {
+  directoryOf,
+  type MasterPlace,
+  namesServices,
+  readConfiguration,
+} from "./configuration.ts";
 import { connect, EXIT, isLost, NoMasterError } from "./connect.ts";
 import { complain } from "./output.ts";
 
@@ -51,11 +59,16 @@ export async function run(call: CommandCall): Promise<number> {
   return isWrong ? EXIT.failed : EXIT.ok;
 }
 
-/** Reads and resolves everything as a start would, and tries the addresses. */
+/**
+ * Reads and resolves everything as a start would, and tries the addresses.
+ *
+ * @throws {UsageError} When neither the call nor a running master says where the settings are.
+ */
 async function look(call: CommandCall): Promise<Findings> {
   let found: Findings;
   try {
-    found = (await readConfiguration(call)).loaded;
+    const place = namesServices(call) ? undefined : await placeOfMaster(call.settings);
+    found = (await readConfiguration(call, place)).loaded;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { problems: error.problems, warnings: [], services: [] };
@@ -65,17 +78,32 @@ async function look(call: CommandCall): Promise<Findings> {
   return { problems: new ConfigError(all).problems, warnings: distinct(warnings), services };
 }
 
-/** The addresses that the running master holds, as its status has them. */
+/** The addresses that the running master holds, as its status has them; without one, all must be free. */
 async function heldAddresses(settings: CommandCall["settings"]): Promise<ReadonlySet<string>> {
+  const { listeners } = await askMaster(settings, "status") ?? { listeners: [] };
+  return new Set(listeners.map(({ kind, address }) => `${kind}:${address}`));
+}
+
+/** Where the running master is, whose directory is checked without another one. */
+async function placeOfMaster(settings: CommandCall["settings"]): Promise<MasterPlace> {
+  const { pid, configDirectory } = await askMaster(settings, "hello") ?? { configDirectory: null };
+  if (configDirectory !== null) return { directory: configDirectory, cwd: directoryOf(pid) };
+  const name = `-${CONFIG_DIR.name}`, expected = `${name} DIR, or -config FILE.ini`;
+  const found = "it is missing, and no master runs here that has one";
+  throw new UsageError(cannot("read argument", name, { found, expected }));
+}
+
+/** The answer of the running master; undefined if none runs, or it does not answer. */
+async function askMaster<Name extends "status" | "hello">(
+  settings: CommandCall["settings"],
+  command: Name,
+): Promise<Commands[Name]["result"] | undefined> {
   try {
     using master = await connect(settings);
-    const { listeners } = await master.request("status");
-    return new Set(listeners.map(({ kind, address }) => `${kind}:${address}`));
+    return await master.request(command);
   } catch (error) {
     const isGone = error instanceof NoMasterError || isLost(error);
-    // Without a master, all addresses must be free.
-    if (isGone || error instanceof ControlRequestError) return new Set();
-    throw error;
+    if (!isGone && !(error instanceof ControlRequestError)) throw error;
   }
 }
 

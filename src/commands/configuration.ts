@@ -5,12 +5,14 @@
  */
 import { resolvePath } from "../config/address.ts";
 import { readStrictly } from "../config/effective.ts";
+import { isIniFile } from "../config/args.ts";
 import { CONFIG_DIR, RUN_CHDIR } from "../config/settings.ts";
 import { MasterConfiguration, type NewConfiguration } from "../master/services/configuration.ts";
 import type { ProgramPlace } from "../master/services/program_lookup.ts";
 import { ownServerNames } from "../master/services/hooks.ts";
 import { systemLookup } from "../master/supervisor/create.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
+import { ifThere } from "../os/fs/path.ts";
 import type { CommandCall } from "./command.ts";
 import { masterSettings } from "./connect.ts";
 
@@ -23,7 +25,19 @@ export interface ReadConfiguration {
 /** Where a running master is. */
 export interface MasterPlace {
   readonly directory: string | undefined;
-  readonly cwd: string;
+  /** Undefined where it can't be told. */
+  readonly cwd: string | undefined;
+}
+
+/** The working directory of a process; undefined if it has changed its user, and hides it from this one. */
+export function directoryOf(pid: number): string | undefined {
+  return ifThere(() => Deno.readLinkSync(`/proc/${pid}/cwd`));
+}
+
+/** Whether a call says where the settings of the services are. */
+export function namesServices({ settings, hooks }: CommandCall): boolean {
+  return hooks.loadConfig !== undefined || settings.configFiles.some(isIniFile) ||
+    readStrictly(masterSettings(settings), CONFIG_DIR) !== undefined;
 }
 
 /**

@@ -24,7 +24,7 @@ import { isClockSynchronized } from "../os/clock/synchronized.ts";
 import { type ProcessFacts, processFacts } from "../os/process/process_facts.ts";
 import { readProc } from "../os/process/processes.ts";
 import type { CommandCall } from "./command.ts";
-import { readConfiguration } from "./configuration.ts";
+import { directoryOf, readConfiguration } from "./configuration.ts";
 import { changedFiles } from "./doctor_files.ts";
 import type { DoctorFacts, GivenToService, MachineFacts, RunsAs } from "./doctor_checks.ts";
 
@@ -43,8 +43,7 @@ export async function gatherFacts(call: CommandCall, status: Status): Promise<Do
   if (master === undefined) {
     throw new Deno.errors.UnexpectedEof(`Cannot look at process ${pid}: it has ended`);
   }
-  // A master that has changed its user hides its directory from that user.
-  const found = ifThere(() => Deno.readLinkSync(`/proc/${pid}/cwd`));
+  const found = directoryOf(pid);
   const inCwd = (cwd: string) =>
     configDirectory === null ? undefined : resolvePath(cwd, configDirectory);
   const { loaded, place } = await readConfiguration(

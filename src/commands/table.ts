@@ -128,13 +128,19 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "check",
     summary: "Look for problems in the configuration, without a change",
-    details: "It reads the files as a start or reload would. A running master is not touched.",
+    details:
+      "It reads the files as a start or reload would; without -C, those of the directory of " +
+      "the running master, which is not touched.",
     count: [0, 0],
     options: [
       { name: "strict", doc: "Count warnings as problems." },
       JSON_OUTPUT,
     ],
-    exits: [[0, "no problems"], [1, "problems"], WRONG],
+    exits: [
+      [0, "no problems"],
+      [1, "problems"],
+      [64, "the command line is wrong, or it has no -C and no master runs"],
+    ],
     load: () => import("./check.ts"),
   },
   {

@@ -181,8 +181,17 @@ Deno.test("check tells each problem with its place, and leaves the running maste
   site.serve("a.cf", { mode: "coroutine", service: port });
   const free = await zcHere(site, "check");
   assertEquals([free.code, free.out], [0, "1 service, 0 errors, 0 warnings\n"], free.err);
+  const unnamed = ["check", "-pid-file", site.pidFile];
+  const nowhere = await runHere(unnamed);
+  assertEquals([nowhere.code, nowhere.out], [64, ""]);
+  assertStringIncludes(
+    nowhere.err,
+    'Cannot read argument "-C": it is missing, and no master runs here that has one, expected -C DIR',
+  );
   const master = await site.start();
   const [pid] = await master.serving("a.cf", 1);
+  const found = await runHere(unnamed);
+  assertEquals([found.code, found.out], [0, "1 service, 0 errors, 0 warnings\n"], found.err);
   // The addresses that the master holds itself are free for it.
   const held = await zc(site, "check", "--strict");
   assertEquals([held.code, held.out], [0, "1 service, 0 errors, 0 warnings\n"], held.err);
@@ -192,7 +201,7 @@ Deno.test("check tells each problem with its place, and leaves the running maste
     service: `127.0.0.1:${busy}, ${site.dir.path}/no/where.sock`,
     "server-prot-count": 3,
   });
-  const wrong = await zcHere(site, "check");
+  const wrong = await runHere(unnamed);
   assertEquals([wrong.code, wrong.out], [1, "2 services, 2 errors, 1 warning\n"]);
   assertMatch(wrong.err, /error: .*b\.cf:2: server-service: .*address in use by process/);
   assertMatch(wrong.err, /error: .*b\.cf:2: server-service: .*no such file or directory/);
