@@ -161,7 +161,9 @@ Deno.test("a master takes its sockets from systemd's own starter", async () => {
   }
   // It starts the program when the first connection is there, and becomes it.
   const prefix = [SYSTEMD_SOCKET_ACTIVATE, "-l", `${port}`, "--fdname=web"];
-  for (const name of ["PATH", "HOME", ...Object.keys(site.environment)]) prefix.push("-E", name);
+  for (const name of ["PATH", "HOME", "DENO_DIR", ...Object.keys(site.environment)]) {
+    prefix.push("-E", name);
+  }
   const starting = site.start({ prefix });
   using client = await eventually(async () => {
     try {

@@ -56,7 +56,10 @@ Deno.test("a master runs C programs and Deno programs of an installation in GBK"
   await using site = new Site();
   const ports = [site.port(), site.port()];
   const directory = `${site.dir.path}/${SLASHED}`;
-  await write(directory, "x.ts", 'console.error("ran by its name", import.meta.url);\n');
+  // It goes on, since a reload takes no version that ends.
+  const script =
+    'console.error("ran by its name", import.meta.url); setInterval(() => {}, 60_000);\n';
+  await write(directory, "x.ts", script);
   await shell(`cp ${peer("server")} ${shellWord(`${directory}/${MAIL}`)}`);
   // Quoted as in a shell, and the backslash among its bytes is none.
   await write(

@@ -3,7 +3,7 @@ import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { startDeno } from "../../support/processes.ts";
 import { testCertificate } from "../../support/tls.ts";
 import { eventually, within } from "../../support/wait.ts";
-import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { Http2Client } from "../http2_client.ts";
 import { type HttpTestServer, startHttpServer } from "../http_server.ts";
 import { startLateRelay } from "../late_relay.ts";
 
@@ -131,30 +131,25 @@ for (const { how, unix, tls = false, haveHost } of HTTP2_MODES) {
       await using server = await start({ how, unix, tls });
       using relay = lateMs > 0 ? startLateRelay(server.target, lateMs) : undefined;
       const port = relay?.port ?? Number(server.target);
-      const sessions = [await connectHttp2(port, { tls })];
+      await using first = await Http2Client.connect(port, { tls });
       // Half a turn of the relay later: the clients never ask at the same time.
       await pass(lateMs / 2);
-      sessions.push(await connectHttp2(port, { tls }));
-      let answered = 0, failed = 0;
-      const asking = sessions.flatMap((session, client) =>
-        Array.from({ length: 8 }, async (_, index) => {
-          while (!session.closed && !session.destroyed) {
-            const asked = askHttp2(session, `/pause/${10 + 5 * index}`, {
-              headers: headersOf(client),
-            });
-            await asked.then(() => answered++, () => failed++);
-          }
+      await using second = await Http2Client.connect(port, { tls });
+      const count = { answered: 0, failed: 0 };
+      const asking = [first, second].flatMap((session, client) =>
+        Array.from({ length: 8 }, (_, index) => {
+          return session.askOn(`/pause/${10 + 5 * index}`, count, { headers: headersOf(client) });
         })
       );
-      await eventually(() => answered >= 100, { what: "answers" });
+      await eventually(() => count.answered >= 100, { what: "answers" });
       // Beside them, slow answers: under way at the stop, and asked for after it; one ends after the other.
       const hasSlow = how !== "blind" && lateMs === 0;
-      const session = hasSlow ? await connectHttp2(port, { tls }) : undefined;
+      await using session = hasSlow ? await Http2Client.connect(port, { tls }) : undefined;
       const ask = (way: string, count: number, ms: number) =>
         session === undefined ? [] : Array.from(
           { length: count },
           (_, index) =>
-            askHttp2(session, `/${way}/${ms + 20 * index}`, { headers: headersOf(index % 2) }),
+            session.ask(`/${way}/${ms + 20 * index}`, { headers: headersOf(index % 2) }),
         );
       const before = ask("after", 20, 1_500);
       if (hasSlow) await server.process.prints(/(begun .*\n){20}/);
@@ -163,7 +158,7 @@ for (const { how, unix, tls = false, haveHost } of HTTP2_MODES) {
       assertEquals((await Promise.all(slow)).filter((text) => text === "").length, 0);
       await server.process.succeeds();
       await Promise.all(asking);
-      assertEquals(failed, 0);
+      assertEquals(count.failed, 0);
       if (hasSlow) assertEquals(server.process.stderr, "");
     });
   }
@@ -248,15 +243,11 @@ for (const tls of [false, true]) {
 
 Deno.test("a server of node:http2 answers the requests under way after the stop, and sends GOAWAY", async () => {
   await using server = await start({ how: "http2", tls: true });
-  const session = await connectHttp2(Number(server.target));
-  const gone = new Promise((resolve) => session.once("goaway", resolve));
-  const answers = Array.from(
-    { length: 10 },
-    (_, i) => askHttp2(session, `/after/${1_500 + 20 * i}`),
-  );
+  await using session = await Http2Client.connect(Number(server.target));
+  const answers = Array.from({ length: 10 }, (_, i) => session.ask(`/after/${1_500 + 20 * i}`));
   await server.process.prints(/(begun .*\n){10}/);
   await server.softstop();
-  await within(gone, { what: "the word to go" });
+  await session.goaway;
   assertEquals((await Promise.all(answers)).filter((text) => text === "").length, 0);
   await server.process.succeeds();
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { startFunction } from "../../support/processes.ts";
 import { testCertificate } from "../../support/tls.ts";
-import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { Http2Client } from "../http2_client.ts";
 import { HttpClient } from "../http_client.ts";
 import { type HttpTestServer, startHttpServer } from "../http_server.ts";
 
@@ -155,19 +155,13 @@ Deno.test("serveHttp() with a handler without parameters answers the requests un
 
 Deno.test("serveHttp() with a handler without parameters ends though a client asks over HTTP/2 without a pause", async () => {
   await using server = await start({ tls: true });
-  const session = await connectHttp2(Number(server.target));
-  const ask = () => askHttp2(session, "/");
-  assertEquals(await ask(), "at once");
-  let answered = 0, failed = 0, running = true;
-  const asking = (async () => {
-    while (running && !session.closed && !session.destroyed) {
-      await ask().then(() => answered++, () => failed++);
-    }
-  })();
+  await using session = await Http2Client.connect(Number(server.target));
+  assertEquals(await session.ask("/"), "at once");
+  const count = { answered: 0, failed: 0 };
+  const asking = session.askOn("/", count);
   await server.softstop();
   await server.process.succeeds(8_000);
-  running = false;
   await asking;
-  assert(answered > 0);
-  assertEquals(failed, 0);
+  assert(count.answered > 0);
+  assertEquals(count.failed, 0);
 });

@@ -7,7 +7,7 @@ import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 import { TEST_CERT, testCertificate } from "../../support/tls.ts";
 import { within } from "../../support/wait.ts";
-import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { Http2Client } from "../http2_client.ts";
 import { type HttpTestServer, startHttpServer } from "../http_server.ts";
 import { connectRaw } from "../raw_client.ts";
 import { inetSocket, unixSocket } from "../service_sockets.ts";
@@ -77,11 +77,10 @@ Deno.test("serveHttp() over TLS speaks HTTP/2 and HTTP/1.1, each as the client w
   });
   assert(["h2", "http/1.1"].includes((await conn.handshake()).alpnProtocol ?? ""));
   conn.close();
-  const session = await connectHttp2(server.port);
-  assertEquals(session.alpnProtocol, "h2");
-  const all = Array.from({ length: 50 }, (_, index) => askHttp2(session, `/${index}`));
+  await using session = await Http2Client.connect(server.port);
+  assertEquals(await session.protocol, "h2");
+  const all = Array.from({ length: 50 }, (_, index) => session.ask(`/${index}`));
   assertEquals(await Promise.all(all), all.map((_, index) => `https: /${index}`));
-  session.close();
 });
 
 Deno.test("serveHttp() over TLS survives clients that speak no TLS or reset", async () => {
@@ -92,53 +91,37 @@ Deno.test("serveHttp() over TLS survives clients that speak no TLS or reset", as
   const room = new Uint8Array(100);
   while (await within(plain.read(room), { what: "the end" }).catch(() => null) !== null);
   plain.close();
-  const session = await connectHttp2(server.port);
-  assertEquals(await askHttp2(session, "/"), "https: /");
-  session.close();
+  await using session = await Http2Client.connect(server.port);
+  assertEquals(await session.ask("/"), "https: /");
   assertEquals(server.process.stderr, "");
 });
 
 Deno.test("serveHttp() over TLS answers the requests under way at the stop, over HTTP/2 too", async () => {
   await using server = await start();
-  const session = await connectHttp2(server.port);
-  const holding = askHttp2(session, "/hold");
+  await using session = await Http2Client.connect(server.port);
+  const holding = session.ask("/hold");
   await server.process.prints(/holding/);
-  const upload = session.request({ ":path": "/length", ":method": "POST" });
-  const uploaded = new Promise<string>((resolve, reject) => {
-    let text = "";
-    upload.setEncoding("utf8");
-    upload.on("data", (part) => text += part);
-    upload.on("end", () => resolve(text));
-    upload.on("error", reject);
-  });
-  upload.write(new Uint8Array(1000));
+  const finishUpload = session.upload("/length", 1000);
   await server.process.prints(/begun/);
   server.process.signal("SIGTERM");
   await server.process.prints(/stopping/);
   assertEquals(await holding, "https: /hold");
-  assertEquals(await askHttp2(session, "/after"), "https: /after");
-  upload.end(new Uint8Array(1000));
-  assertEquals(await within(uploaded, { what: "the answer to an upload" }), "2000 bytes");
+  assertEquals(await session.ask("/after"), "https: /after");
+  assertEquals(await finishUpload(), "2000 bytes");
   await server.process.succeeds();
-  session.close();
 });
 
 Deno.test("serveHttp() over TLS ends though a client asks over HTTP/2 without a pause", async () => {
   await using server = await start();
-  const session = await connectHttp2(server.port);
-  let answered = 0, failed = 0, running = true;
-  const asking = (async () => {
-    while (running && !session.closed && !session.destroyed) {
-      await askHttp2(session, "/").then(() => answered++, () => failed++);
-    }
-  })();
+  await using session = await Http2Client.connect(server.port);
+  const count = { answered: 0, failed: 0 };
+  const asking = session.askOn("/", count);
   server.process.signal("SIGTERM");
   await server.process.prints(/stopping/);
   await within(server.process.succeeds(), { what: "its end", withinMs: 8_000 });
-  running = false;
   await asking;
-  assert(answered > 0);
-  assertEquals(failed, 0);
+  assert(count.answered > 0);
+  assertEquals(count.failed, 0);
 });
 
 Deno.test("serveHttp() over TLS carries WebSockets, and keeps them after the stop", async () => {

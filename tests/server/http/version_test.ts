@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { isHttp2 } from "../../../src/server/http/version.ts";
-import { askHttp2, connectHttp2 } from "../http2_client.ts";
+import { Http2Client } from "../http2_client.ts";
 import { HttpClient } from "../http_client.ts";
 
 Deno.test("isHttp2() tells the versions of HTTP from each other, whatever their fields are", async () => {
@@ -23,11 +23,10 @@ Deno.test("isHttp2() tells the versions of HTTP from each other, whatever their 
       await client.send(request);
       assertEquals((await client.answer()).body, "false", request);
     }
-    const session = await connectHttp2(port, { tls: false });
+    await using session = await Http2Client.connect(port, { tls: false });
     for (const headers of [{}, { host: "test" }] as Record<string, string>[]) {
-      assertEquals(await askHttp2(session, "/", { headers }), "true");
+      assertEquals(await session.ask("/", { headers }), "true");
     }
-    session.close();
   }
 });
 
