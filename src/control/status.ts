@@ -36,7 +36,7 @@ export function isAsWanted(state: ServiceState): boolean {
  * - `starting`: it is not ready yet;
  * - `ready`: it serves;
  * - `draining`: it accepts no more, and finishes its work;
- * - `stopping`: it was sent SIGTERM, or SIGABRT if it hung;
+ * - `stopping`: it was told to stop before it was ready, or was sent SIGTERM, or SIGABRT if it hung;
  * - `killing`: it was sent SIGKILL;
  * - `detached`: it has left its master, which replaces it.
  */

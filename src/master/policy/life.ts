@@ -148,6 +148,8 @@ interface Draining extends Unsignalled, Leaving {
   readonly state: "draining";
   /** Whether it was started as a standby, and has not been ready since. */
   neverServed: boolean;
+  /** Whether it has been ready. */
+  wasReady: boolean;
   /** Whether it was not told to. */
   readonly ofOwnAccord: boolean;
 }
@@ -232,6 +234,7 @@ const NEXT_LIFE: {
     deadlineMs,
     ofOwnAccord,
     neverServed: neverServed(life),
+    wasReady: life.state === "ready",
     saysDraining: false,
   }),
   terminate: (life, { deadlineMs }) => ({
@@ -328,6 +331,15 @@ export function neverServed(life: Life): boolean {
     default:
       return false;
   }
+}
+
+/**
+ * The state as an operator sees it: one that was told to stop before it was ready has nothing to
+ * finish, and only ends.
+ */
+export function shownState(life: Life): WorkerState {
+  const hasNoWork = life.state === "draining" && !life.wasReady && !life.ofOwnAccord;
+  return hasNoWork ? "stopping" : life.state;
 }
 
 /** When a standby has loaded, also one that was activated since; undefined if it has not. */

@@ -10,7 +10,7 @@ import type {
   ServiceStatus,
 } from "../../control/status.ts";
 import type { ProcessUse } from "../../os/process/process_use.ts";
-import { isReady, isStandby, type Worker } from "../policy/life.ts";
+import { isReady, isStandby, shownState, type Worker } from "../policy/life.ts";
 import { problemOf, type Service } from "../policy/model.ts";
 import { isServiceIdle, strengthOf } from "../policy/scaling.ts";
 import { patienceMs } from "../policy/watchdog.ts";
@@ -75,7 +75,7 @@ function statusOfProcess(
   return {
     pid,
     slot: isStandby(worker) ? null : slot,
-    state: life.state as ProcessStatus["state"],
+    state: shownState(life) as ProcessStatus["state"],
     generation,
     ageMs: Math.round(nowMs - startedAtMs),
     connections: counts?.open ?? null,

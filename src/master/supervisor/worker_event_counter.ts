@@ -7,7 +7,7 @@ import type { EndReason } from "../../control/status.ts";
 import type { Clock } from "../../os/clock/clock.ts";
 import type { ExitStatus } from "../../os/process/child_process.ts";
 import type { Counters } from "../counters/counters.ts";
-import { type LifeEvent, neverServed, type Worker } from "../policy/life.ts";
+import { type LifeEvent, shownState, type Worker } from "../policy/life.ts";
 import type { WorkerState } from "../policy/states.ts";
 
 /** Counts the events of workers. */
@@ -65,8 +65,10 @@ export class WorkerEventCounter {
   /** The state of a worker has changed. */
   changed(worker: Worker, { type }: LifeEvent, before: WorkerState): void {
     if (type === "softstop") {
-      // Such a standby had no client to finish.
-      if (!neverServed(worker.life)) this.#drainingSinceMs.set(worker, this.#clock.nowMs());
+      // One that was told to stop before it was ready has no client to finish.
+      if (shownState(worker.life) === "draining") {
+        this.#drainingSinceMs.set(worker, this.#clock.nowMs());
+      }
     } else if (type === "exit" || type === "detach") {
       const sinceMs = this.#drainingSinceMs.get(worker);
       this.#drainingSinceMs.delete(worker);

@@ -9,7 +9,15 @@ import { counted, EX_CONFIG } from "../../config/errors.ts";
 import { describeExit, type ExitStatus } from "../../os/process/child_process.ts";
 import { leaversOf, mostLeavers } from "../policy/capacity.ts";
 import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
-import { isReady, isServing, isStandby, limit, saysDraining, type Worker } from "../policy/life.ts";
+import {
+  isReady,
+  isServing,
+  isStandby,
+  limit,
+  saysDraining,
+  shownState,
+  type Worker,
+} from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { grow, strengthOf } from "../policy/scaling.ts";
 import type { ConnectionCounts, WorkerEvents } from "../workers/worker.ts";
@@ -102,7 +110,9 @@ export class WorkerReports {
   #onReady(service: Service, worker: Worker): void {
     const { changes, health, onChange } = this.#options;
     // A worker that was told to stop may report this late: it has clients to finish.
-    if (worker.life.state === "draining") worker.life.neverServed = false;
+    if (worker.life.state === "draining") {
+      Object.assign(worker.life, { neverServed: false, wasReady: true });
+    }
     const limits = health.limitsOf(worker);
     if (!changes.advance(worker, { type: "ready", atMs: this.#nowMs, ...limits })) return;
     this.#ports.debug(`${service.id}: ready is process ${worker.pid}`);
@@ -200,7 +210,7 @@ export class WorkerReports {
   #onExit(service: Service, worker: Worker, { status, lastWords }: Exit): void {
     const { changes, restarts, events, onExit, onChange } = this.#options;
     const { log, debug, timeOfDayMs } = this.#ports;
-    const { pid, life: { state }, startedAtMs } = worker;
+    const { pid, life: { state }, startedAtMs } = worker, shown = shownState(worker.life);
     const wasServing = isServing(worker), wasStandby = isStandby(worker);
     const age = Math.round(this.#nowMs - startedAtMs), reason = describeExit(status);
     const how = `ended after ${formatDuration(age)}: ${reason}${this.#details(worker, lastWords)}`;
@@ -209,8 +219,8 @@ export class WorkerReports {
       service.lastExit = { pid, reason, atMs: timeOfDayMs(), ranMs: age };
       this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     }
-    const isUnexpected = wasServing || wasStandby || isUnexpectedEnd(state, status);
-    events.ended(worker, { status, isUnexpected });
+    const isCrash = isUnexpectedEnd(state, status);
+    events.ended(worker, { status, isUnexpected: wasServing || wasStandby || isCrash });
     const wasCurrent = isCurrent(service, worker);
     if (wasCurrent && status.signal === null && status.code === EX_CONFIG) {
       restarts.fail(
@@ -224,9 +234,8 @@ export class WorkerReports {
     const level = inOrder ? "info" : "error";
     if (wasServing) log(`${service.id}: process ${pid} ${how}${next}`, level);
     else if (wasStandby) log(`${service.id}: process ${pid}, a standby, ${how}${next}`, level);
-    else if (isUnexpectedEnd(state, status)) {
-      log(`${service.id}: process ${pid}, which was ${state}, ${how}`, "warn");
-    } else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
+    else if (isCrash) log(`${service.id}: process ${pid}, which was ${shown}, ${how}`, "warn");
+    else debug(`${service.id}: reaped process ${pid}, which was ${state}`);
     onExit(worker);
     onChange(service);
   }

@@ -158,10 +158,12 @@ Deno.test("advance() has a state keep what it still needs, and drop the rest", (
     ofOwnAccord: true,
     saysDraining: false,
   } as const;
-  assertEquals(lifeAfter(loading, SOFTSTOP), { ...drain, neverServed: true });
-  assertEquals(lifeAfter(loading, ACTIVATE, SOFTSTOP), { ...drain, neverServed: true });
-  assertEquals(lifeAfter(lifeIn("starting", watched), SOFTSTOP), { ...drain, neverServed: false });
-  assertEquals(lifeAfter(loading, ACTIVATE, READY, SOFTSTOP), { ...drain, neverServed: false });
+  const standby = { ...drain, neverServed: true, wasReady: false };
+  const started = { ...drain, neverServed: false, wasReady: false };
+  assertEquals(lifeAfter(loading, SOFTSTOP), standby);
+  assertEquals(lifeAfter(loading, ACTIVATE, SOFTSTOP), standby);
+  assertEquals(lifeAfter(lifeIn("starting", watched), SOFTSTOP), started);
+  assertEquals(lifeAfter(loading, ACTIVATE, READY, SOFTSTOP), { ...started, wasReady: true });
   const draining = lifeIn("draining", { saysDraining: true });
   const stopping = { state: "stopping", deadlineMs: 70, saysDraining: true } as const;
   assertEquals(lifeAfter(draining, TERMINATE), stopping);

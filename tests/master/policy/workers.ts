@@ -15,6 +15,7 @@ const LIVES: { readonly [State in WorkerState]: WorkerIn<State>["life"] } = {
     state: "draining",
     deadlineMs: Infinity,
     neverServed: false,
+    wasReady: true,
     ofOwnAccord: false,
     saysDraining: false,
   },

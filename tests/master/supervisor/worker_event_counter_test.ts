@@ -84,6 +84,34 @@ Deno.test("a drain that the master ends by a signal is counted as killed", async
   assertEquals(await endsOf(scene), {});
 });
 
+Deno.test("a worker that is told to stop before it was ready does not drain, and is shown as stopping", async () => {
+  const scene = Scene.running(serviceOf("x")), [old] = scene.running;
+  scene.reload(serviceOf("x", { procCount: 3 }));
+  const [bad, ready, starting] = scene.fresh();
+  areReady(ready);
+  bad.exit();
+  const { processes, draining, state } = await statusOf(scene);
+  const states = new Map(processes.map(({ pid, state }) => [pid, state]));
+  assertEquals(
+    [old, ready, starting].map(({ pid }) => states.get(pid)),
+    ["ready", "draining", "stopping"],
+  );
+  assertEquals([draining, state], [2, "ready"]);
+  ready.exit();
+  starting.exit();
+  assertEquals((await statusOf(scene)).counters.drains.count, 1);
+});
+
+Deno.test("a worker that becomes ready after it was told to stop drains", async () => {
+  const scene = new Scene();
+  scene.supervisor.start([serviceOf("x")]);
+  const [late] = scene.running;
+  scene.supervisor.reload([]);
+  assertEquals((await statusOf(scene)).processes[0].state, "stopping");
+  areReady(late);
+  assertEquals((await statusOf(scene)).processes[0].state, "draining");
+});
+
 Deno.test("accepted connections are added up over ended workers, and one that tells fewer takes none away", async () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   assertEquals((await statusOf(scene)).counters.accepted, null);
