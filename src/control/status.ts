@@ -96,7 +96,8 @@ export interface ListenerStatus {
 }
 
 /**
- * The unexpected ends of processes, and the replacements of working ones, by reason.
+ * The unexpected ends of processes, and the replacements of working ones, by reason. The new
+ * processes of a reload that is rolled back are not counted.
  *
  * - `exit`: it has ended with an exit code, without being told to;
  * - `signal`: a signal has ended it that the master had not sent;
@@ -199,9 +200,13 @@ export interface ServiceStatus {
   readonly draining: number;
   /** How many standbys have loaded or are loading. */
   readonly standby: number;
-  /** How often a process of it has ended unexpectedly since the start of the master. */
+  /**
+   * How often a process in service has ended unexpectedly since the start of the master. The new
+   * processes of a reload are in service from their pass on: what rolls a reload back is in
+   * `lastReload`.
+   */
   readonly restarts: number;
-  /** How the last process ended that was not told to; null if none has. */
+  /** The last end that `restarts` counts; null without one. */
   readonly lastExit: LastExit | null;
   /** Why it has failed or does not become ready; null if it works. */
   readonly problem: string | null;

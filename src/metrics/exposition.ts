@@ -187,7 +187,8 @@ export const METRICS: readonly Metric[] = [
   ofServices({
     name: "zc_service_process_ends_total",
     type: "counter",
-    help: "Processes that ended unexpectedly, or were replaced at a limit, by reason.",
+    help: "Processes that ended unexpectedly, or were replaced at a limit, by reason; none of a " +
+      "reload that was rolled back.",
     labels: ["reason"],
     samples: ({ counters }) =>
       Object.entries(counters.ends).map(([reason, value]) => ({ labels: { reason }, value })),

@@ -60,7 +60,7 @@ export interface Service {
   trouble?: string;
   /** Since when processes are missing after an unexpected end; undefined while none is. */
   unreadySinceMs?: number;
-  /** How often a serving process has ended unexpectedly. */
+  /** How often a process has ended unexpectedly; a candidate worker counts once it has passed. */
   restarts: number;
   /** The last such end; undefined if there was none. */
   lastExit?: LastExit;

@@ -45,6 +45,8 @@ export class StateChanges {
   readonly #onLeave: OnLeave;
   /** The workers that were told to end because they were late, lost, or hung. */
   readonly #lost = new WeakSet<Worker>();
+  /** The candidate workers that have left before they had passed. */
+  readonly #failedCandidates = new WeakSet<Worker>();
 
   /**
    * @param ports The access to the system.
@@ -82,6 +84,14 @@ export class StateChanges {
   }
 
   /**
+   * Whether a worker has left as a candidate worker that had not passed: its end is told by the
+   * outcome of the reload, and is none of a process in service.
+   */
+  isFailedCandidate(worker: Worker): boolean {
+    return this.#failedCandidates.has(worker);
+  }
+
+  /**
    * Changes a worker's state after an event that it has caused. If it has left early, its
    * replacement is delayed: a program that detaches or drains at its start would fill the machine
    * otherwise. A candidate worker that leaves before it has passed fails the rollout.
@@ -107,7 +117,10 @@ export class StateChanges {
       } else if (worker.generation === candidate?.generation) {
         candidate.startAtMs = Math.max(candidate.startAtMs, startAtMs);
         if (hasPassed(worker, nowMs)) candidate.left++;
-        else candidate.failure ??= `process ${worker.pid} ${how}`;
+        else {
+          candidate.failure ??= `process ${worker.pid} ${how}`;
+          this.#failedCandidates.add(worker);
+        }
       }
     }
     const hasChanged = this.advance(worker, event);

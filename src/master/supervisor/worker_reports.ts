@@ -214,13 +214,8 @@ export class WorkerReports {
     const wasServing = isServing(worker), wasStandby = isStandby(worker);
     const age = Math.round(this.#nowMs - startedAtMs), reason = describeExit(status);
     const how = `ended after ${formatDuration(age)}: ${reason}${this.#details(worker, lastWords)}`;
-    if (wasServing || changes.isLost(worker)) {
-      service.restarts++;
-      service.lastExit = { pid, reason, atMs: timeOfDayMs(), ranMs: age };
-      this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
-    }
-    const isCrash = isUnexpectedEnd(state, status);
-    events.ended(worker, { status, isUnexpected: wasServing || wasStandby || isCrash });
+    const isFault = wasServing || changes.isLost(worker);
+    if (isFault) this.#ports.tell({ type: "exit", service: service.id, pid, reason, ranMs: age });
     const wasCurrent = isCurrent(service, worker);
     if (wasCurrent && status.signal === null && status.code === EX_CONFIG) {
       restarts.fail(
@@ -230,6 +225,15 @@ export class WorkerReports {
     }
     const inOrder = status.signal === null && status.code === 0;
     changes.leave(service, worker, { event: { type: "exit" }, how, inOrder });
+    const isCrash = isUnexpectedEnd(state, status);
+    if (!changes.isFailedCandidate(worker)) {
+      if (isFault) {
+        service.restarts++;
+        service.lastExit = { pid, reason, atMs: timeOfDayMs(), ranMs: age };
+      }
+      const isUnexpected = wasServing || wasStandby || isCrash && shown === state;
+      events.ended(worker, { status, isUnexpected });
+    }
     const next = wasCurrent ? `; ${restarts.nextStart(service, { ofStandby: wasStandby })}` : "";
     const level = inOrder ? "info" : "error";
     if (wasServing) log(`${service.id}: process ${pid} ${how}${next}`, level);

@@ -3,7 +3,8 @@ import { assertEquals } from "@std/assert";
 import type { ServiceStatus } from "../../../src/control/status.ts";
 import { DRAIN_GRACE_MS } from "../../../src/master/policy/timeouts.ts";
 import { serviceOf } from "../service_configs.ts";
-import { areReady, Scene } from "../scene.ts";
+import type { FakeWorker } from "../../fakes/fake_launcher.ts";
+import { areReady, outcomeOf, Scene } from "../scene.ts";
 
 /** The status of the only service, once its workers have told what they have. */
 async function statusOf(
@@ -110,6 +111,56 @@ Deno.test("a worker that becomes ready after it was told to stop drains", async 
   assertEquals((await statusOf(scene)).processes[0].state, "stopping");
   areReady(late);
   assertEquals((await statusOf(scene)).processes[0].state, "draining");
+});
+
+/** How a candidate worker fails a reload. */
+const FAILURES: readonly (readonly [how: string, fail: (scene: Scene, it: FakeWorker) => void])[] =
+  [
+    ["ends", (_, it) => it.exit()],
+    ["is not ready in time", ({ clock }, it) => {
+      clock.advance(10_000);
+      it.exit("SIGTERM");
+    }],
+    ["hangs", ({ clock }, it) => {
+      it.listener.onHeartbeat();
+      clock.advance(5_000);
+      it.exit("SIGABRT");
+    }],
+  ];
+
+for (const [how, fail] of FAILURES) {
+  Deno.test(`a reload that is rolled back, since a new process ${how}, counts as no end of the service`, async () => {
+    const settings = { "server-ready-timeout": "10s", "server-watchdog": "2s" };
+    const scene = Scene.running(serviceOf("x"));
+    const [old] = scene.running;
+    const reload = scene.reload(serviceOf("x", { procCount: 3, settings }));
+    const [bad, ready, starting] = scene.fresh();
+    areReady(ready);
+    fail(scene, bad);
+    assertEquals((await outcomeOf(reload)).length, 1);
+    // A program may crash when it is told to end.
+    starting.exit("SIGSEGV");
+    ready.exit();
+    const { restarts, lastExit } = await statusOf(scene);
+    assertEquals([restarts, lastExit], [0, null]);
+    assertEquals(await endsOf(scene), {});
+    old.exit();
+    const after = await statusOf(scene);
+    assertEquals([after.restarts, after.lastExit?.pid], [1, old.pid]);
+    assertEquals(await endsOf(scene), { exit: 1 });
+  });
+}
+
+Deno.test("the end of a new process that has passed is one of the service, also before the outcome", async () => {
+  const scene = Scene.running(serviceOf("x"));
+  const reload = scene.reload(serviceOf("x", { procCount: 2 }));
+  const [first, second] = scene.fresh();
+  areReady(first);
+  first.exit();
+  const { restarts, lastExit } = await statusOf(scene);
+  assertEquals([restarts, lastExit?.pid], [1, first.pid]);
+  areReady(second, ...scene.fresh());
+  assertEquals(await outcomeOf(reload), []);
 });
 
 Deno.test("accepted connections are added up over ended workers, and one that tells fewer takes none away", async () => {
