@@ -51,14 +51,16 @@ Deno.test("a reload loses no request of serveNode() with node:http and Express, 
     return { ...service, old, idle, busy };
   }));
   await master.logs(/slow/, services.length);
+  const stops = begun.map(async ({ name, old, idle, isByItself }) => {
+    await master.logs(new RegExp(`\\[${old}\\] beforeSoftstop`));
+    if (isByItself) return;
+    // Who has a connection is served once more, and told to close it; at once, since it may not stay idle for long.
+    const last = await idle.get("/");
+    assertEquals([last.body, last.headers.get("connection")], [`${old} /`, "close"], name);
+  });
   await master.reload();
-  await master.logs(/beforeSoftstop/, services.length);
-  for (const { name, port, old, idle, isByItself } of begun) {
-    // Who has a connection is served once more, and told to close it.
-    if (!isByItself) {
-      const last = await idle.get("/");
-      assertEquals([last.body, last.headers.get("connection")], [`${old} /`, "close"], name);
-    }
+  await Promise.all(stops);
+  for (const { name, port, old } of begun) {
     const { status, body } = await (await connect(port)).get("/");
     assertEquals(status, 200, name);
     assertMatch(body, /^\d+ \/$/, name);
