@@ -8,10 +8,9 @@ import { zwarn } from "../../log/log.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { ownerOf } from "../../os/user/accounts.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
-import { isShutDown } from "../../os/net/listener_damage.ts";
+import { giveUpAddress, isShutDown } from "../../os/net/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";
 import { openListener } from "../../os/net/open_listener.ts";
-import { shutdownSocket } from "../../os/net/socket.ts";
 import { type FileAccess, removeSocketFile, setFileAccess } from "../../os/net/socket_file.ts";
 import {
   isSoundListener,
@@ -163,7 +162,7 @@ export const systemListeners: ListenerSystem = {
     // The path of a unix socket is free already.
     if (socketFile !== undefined) return;
     await queueEmpties(fd, { settleMs: 0, withinMs: SURRENDER_MS });
-    shutdownSocket(fd);
+    orLogged(() => giveUpAddress(fd));
   },
   discard(listener) {
     const { madeFifo } = listener;
