@@ -39,6 +39,8 @@ export {
   type Waiting,
 } from "./src/control/messages.ts";
 export {
+  type AwaitedStep,
+  type ChangeStatus,
   DRAIN_BUCKETS_MS,
   type DrainCounters,
   END_REASONS,

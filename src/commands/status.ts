@@ -6,7 +6,8 @@
 import { formatDuration } from "../config/duration.ts";
 import { formatSize } from "../config/size.ts";
 import type { ControlClient } from "../control/client.ts";
-import type { ServiceState, Status } from "../control/status.ts";
+import type { ReloadStatus, ServiceState, Status } from "../control/status.ts";
+import { changeText } from "../control/under_way.ts";
 import { delay } from "../os/clock/clock.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
@@ -106,12 +107,15 @@ export function render(
   status: Status,
   { colour, nowMs }: { readonly colour: boolean; readonly nowMs: number },
 ): string {
-  const { master, lastReload, services, listeners } = status;
+  const { master, lastReload, services, listeners } = status, change = changeText(status);
   const ago = (atMs: number) => `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
+  const endOf = ({ atMs, durationMs }: ReloadStatus) =>
+    `${ago(atMs + durationMs)}, after ${formatDuration(durationMs)}`;
   const lines = [
     `master ${master.pid}: ${master.phase} for ${formatDuration(master.uptimeMs)}, ` +
     `generation ${master.generation}, @zc/master ${master.version}, Deno ${master.deno}`,
-    ...(lastReload === null ? [] : [`last reload ${ago(lastReload.atMs)}: ${lastReload.text}`]),
+    ...(change === undefined ? [] : [change]),
+    ...(lastReload === null ? [] : [`last reload ${endOf(lastReload)}: ${lastReload.text}`]),
     "",
     ...layOut([
       head("SERVICE", "STATE", "READY", "STARTING", "DRAINING", "STANDBY", "RESTARTS", "LAST EXIT"),

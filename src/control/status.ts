@@ -50,6 +50,19 @@ export type ProcessState =
   | "killing"
   | "detached";
 
+/** What is awaited of a process that is not in service yet. */
+export interface AwaitedStep {
+  /**
+   * `ready`: that it becomes ready, within `server-ready-timeout`. `soak`: that it stays ready for
+   * `server-soak`, as a new process of a reload.
+   */
+  readonly step: "ready" | "soak";
+  /** For how long, in milliseconds. */
+  readonly elapsedMs: number;
+  /** For how long at most, in milliseconds; null without a limit. */
+  readonly limitMs: number | null;
+}
+
 /** One process of a service. */
 export interface ProcessStatus {
   /** Its number. */
@@ -75,6 +88,8 @@ export interface ProcessStatus {
   readonly memoryBytes: number | null;
   /** The time since its last heartbeat in milliseconds; null if it sends none. */
   readonly heartbeatMs: number | null;
+  /** What is awaited of it; null for a process in service, a standby, and one that ends. */
+  readonly awaited: AwaitedStep | null;
 }
 
 /** One address of a service. */
@@ -240,6 +255,25 @@ export interface ReloadStatus {
   readonly text: string;
 }
 
+/** A change that is under way. */
+export interface ChangeStatus {
+  /** `reload`: of everything; `services`: of named services; `upgrade`: of the master. */
+  readonly kind: "reload" | "services" | "upgrade";
+  /** What it is called, such as `reload` or `restart of web.cf`. */
+  readonly name: string;
+  /**
+   * The services whose outcome is open. None while the settings are read, and at an upgrade, whose
+   * processes are those of the new master.
+   */
+  readonly services: readonly string[];
+  /** When it began, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** The time since then, in milliseconds. */
+  readonly elapsedMs: number;
+  /** How long it may take, in milliseconds; null if each of its processes has a limit. */
+  readonly limitMs: number | null;
+}
+
 /** The master itself. */
 export interface MasterStatus {
   /** The number of its process. */
@@ -278,7 +312,9 @@ export interface Status {
   readonly services: readonly ServiceStatus[];
   /** Its addresses. */
   readonly listeners: readonly ListenerStatus[];
-  /** The last reload; null if there was none. */
+  /** The change that is under way; null without one. */
+  readonly change: ChangeStatus | null;
+  /** The last reload that is over; null if there was none. */
   readonly lastReload: ReloadStatus | null;
   /** What has happened to the master; kept over upgrades. */
   readonly counters: MasterCounters;

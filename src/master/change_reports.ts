@@ -43,8 +43,12 @@ const DONE: Readonly<Record<ServiceChange, string>> = {
 
 /** The words for a change of services that an operator has named. */
 export function wordsOf(what: ServiceChange, ids: readonly string[]): ChangeWords {
-  const names = ids.join(" ");
-  return { name: `${what} of ${names}`, done: `${DONE[what]} ${names}` };
+  return { name: nameOfChange(what, ids), done: `${DONE[what]} ${ids.join(" ")}` };
+}
+
+/** What a change of named services is called. */
+export function nameOfChange(what: string, ids: readonly string[]): string {
+  return `${what} of ${ids.join(" ")}`;
 }
 
 /** The ports of {@linkcode ChangeReports}. */

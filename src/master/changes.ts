@@ -4,7 +4,7 @@
  *
  * @module
  */
-
+import { type Clock, systemClock } from "../os/clock/clock.ts";
 import { ServiceError } from "./policy/reload_report.ts";
 
 /** What a change is. */
@@ -12,6 +12,12 @@ export type ChangeKind = "start" | "reload" | "upgrade" | "services";
 
 /** How a change is requested. */
 export interface ChangeRequest {
+  /**
+   * What the change is called.
+   *
+   * @default The kind.
+   */
+  readonly name?: string;
   /** Equal for changes of the same effect: the last one that waits does for both. */
   readonly key?: string;
   /** Aborted when nobody waits for the change any more; then it is not begun. */
@@ -27,8 +33,19 @@ export interface ChangeRequest {
 /** The most changes that wait. */
 export const MAX_WAITING = 32;
 
+/** A change that is under way. */
+export interface CurrentChange {
+  readonly kind: ChangeKind;
+  readonly name: string;
+  /** When it began, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** By the clock. */
+  readonly sinceMs: number;
+}
+
 interface Waiting {
   readonly kind: ChangeKind;
+  readonly name: string;
   readonly key?: string;
   readonly result: Promise<unknown>;
   /** How many want it. */
@@ -41,20 +58,30 @@ interface Waiting {
 export class Changes {
   readonly #waiting: Waiting[] = [];
   readonly #mayRun: () => boolean;
+  readonly #clock: Pick<Clock, "nowMs">;
   /** The change that is under way. The start counts as one, so that later requests wait for it. */
-  #current: ChangeKind | undefined = "start";
+  #current: CurrentChange | undefined;
   #idle = Promise.resolve();
   /** Why no change can be requested any more. */
   #refusal?: Error;
 
-  /** @param mayRun Whether a change may begin now. */
-  constructor(mayRun: () => boolean) {
+  /**
+   * @param mayRun Whether a change may begin now.
+   * @param clock The source of time.
+   */
+  constructor(mayRun: () => boolean, clock: Pick<Clock, "nowMs"> = systemClock) {
     this.#mayRun = mayRun;
+    this.#clock = clock;
+    this.#current = this.#begun({ kind: "start", name: "start" });
   }
 
   /** The change that is under way. */
-  get current(): ChangeKind | undefined {
+  get current(): CurrentChange | undefined {
     return this.#current;
+  }
+
+  #begun(change: Pick<CurrentChange, "kind" | "name">): CurrentChange {
+    return { ...change, atMs: Date.now(), sinceMs: this.#clock.nowMs() };
   }
 
   /** Fulfilled when no change is under way, and none that may run waits. */
@@ -86,7 +113,7 @@ export class Changes {
   request<T>(
     kind: ChangeKind,
     change: () => Promise<T>,
-    { key, signal, isBounded = false }: ChangeRequest = {},
+    { name = kind, key, signal, isBounded = false }: ChangeRequest = {},
   ): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -102,7 +129,7 @@ export class Changes {
     }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = () => change().then(resolve, reject);
-    const waiting: Waiting = { kind, key, result: promise, wanted: 1, run, cancel: reject };
+    const waiting: Waiting = { kind, name, key, result: promise, wanted: 1, run, cancel: reject };
     this.#waiting.push(waiting);
     this.#dropWhenAborted(waiting, signal);
     if (this.#current === undefined) this.#begin();
@@ -123,7 +150,7 @@ export class Changes {
   /** Marks the master as busy with its start, so that requests wait for {@linkcode resume}. */
   hold(): void {
     this.#refusal = undefined;
-    this.#current = "start";
+    this.#current = this.#begun({ kind: "start", name: "start" });
   }
 
   /** Runs the changes that wait, and accepts further ones. */
@@ -144,7 +171,7 @@ export class Changes {
 
   async #work(): Promise<void> {
     for (let next; this.#mayRun() && (next = this.#waiting.shift()) !== undefined;) {
-      this.#current = next.kind;
+      this.#current = this.#begun({ kind: next.kind, name: next.name });
       await next.run();
     }
     this.#current = undefined;

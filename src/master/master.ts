@@ -13,6 +13,7 @@ import {
   EXIT_AFTER,
   LOG_FORMAT,
   MASTER_STOP_TIMEOUT,
+  MASTER_UPGRADE_TIMEOUT,
   RUN_CHROOT,
 } from "../config/settings.ts";
 import { jsonRecord, textRecord } from "../log/formats.ts";
@@ -36,9 +37,10 @@ import { releaseSignals } from "../os/process/signals.ts";
 import { WorkingDirectory } from "../os/process/working_directory.ts";
 import { mayGiveTo } from "../os/user/credentials.ts";
 import { beginUpgrade } from "./begin_upgrade.ts";
-import { ChangeReports } from "./change_reports.ts";
+import { ChangeReports, nameOfChange, RELOAD } from "./change_reports.ts";
 import { type ChangeRequest, Changes } from "./changes.ts";
 import { MasterControl } from "./control/master_control.ts";
+import type { ChangeStatus } from "../control/status.ts";
 import { Counters } from "./counters/counters.ts";
 import { CurrentPhase } from "./current_phase.ts";
 import { Duty } from "./duty.ts";
@@ -366,23 +368,24 @@ export class Master {
       startedAtMs: this.#startedAtMs,
       statusUser: () => metricsUser(supervisor.current, this.#lookup),
       phase: () => this.#phase.name,
+      underWay: () => this.#underWay(supervisor),
       // A SIGHUP that arrives while the reload of named services waits is still needed.
       reload: (services, signal) =>
         this.#changes.request(
           services === undefined ? "reload" : "services",
           () => this.#reload(services),
-          requestOf(["reload", services], signal),
+          requestOf(RELOAD.name, services, signal),
         ),
       change: (what, services, signal) =>
         this.#changes.request("services", async () => {
           const report = await serviceChanges.change(what, services);
           this.#parts?.control.follow();
           return report;
-        }, requestOf([what, services], signal)),
+        }, requestOf(what, services, signal)),
       upgrade: (signal) => {
         const obstacle = this.#obstacleToUpgrade();
         if (obstacle !== undefined) throw new ServiceError("busy", `Cannot upgrade: ${obstacle}`);
-        const request = requestOf(["upgrade"], signal);
+        const request = requestOf("upgrade", undefined, signal);
         return this.#changes.request("upgrade", () => this.#upgrade(), request);
       },
       stop: () => {
@@ -394,6 +397,15 @@ export class Master {
       hasLines: (service) => this.#outputLog.has(service),
       log,
     });
+  }
+
+  /** The change that is under way, for an operator; the start is none. */
+  #underWay({ rollingOut: services }: Supervisor): ChangeStatus | null {
+    const { kind = "start", name = "", atMs = 0, sinceMs = 0 } = this.#changes.current ?? {};
+    if (kind === "start") return null;
+    const elapsedMs = Math.round(systemClock.nowMs() - sinceMs);
+    const limitMs = kind === "upgrade" ? setting(MASTER_UPGRADE_TIMEOUT) : null;
+    return { kind, name, services, atMs, elapsedMs, limitMs };
   }
 
   /** After a takeover, reloads are left to the new master. */
@@ -432,7 +444,9 @@ export class Master {
     const newMaster = this.#retirement?.newMaster;
     if (newMaster !== undefined) return `process ${newMaster.pid} has taken over`;
     const isNew = this.#oldMaster !== undefined && this.#phase.is("starting");
-    return isNew || this.#changes.current === "upgrade" ? "an upgrade is under way" : undefined;
+    return isNew || this.#changes.current?.kind === "upgrade"
+      ? "an upgrade is under way"
+      : undefined;
   }
 
   /**
@@ -476,7 +490,12 @@ export class Master {
   }
 }
 
-/** A request of a client of the control socket, for a change that its parts describe. */
-function requestOf(parts: readonly unknown[], signal: AbortSignal | undefined): ChangeRequest {
-  return { key: JSON.stringify(parts), signal, isBounded: true };
+/** A request of a client of the control socket for a change, of some services or of all. */
+function requestOf(
+  what: string,
+  services: readonly string[] | undefined,
+  signal: AbortSignal | undefined,
+): ChangeRequest {
+  const name = services === undefined ? what : nameOfChange(what, services);
+  return { name, key: JSON.stringify([what, services]), signal, isBounded: true };
 }

@@ -275,7 +275,7 @@ export function pageScript({ formatDuration, formatSize, windowMs, silenceMs }) 
     return `Counted so far: ${texts.join("; ")}.`;
   }
 
-  function showStatus({ atMs, status }) {
+  function showStatus({ atMs, status, change }) {
     const { state, master, lastReload, counters: { reloads, upgrades } } = status;
     setState(byId("state"), state);
     document.title = `${state} · ${plural(status.services.length, "service")} · zc`;
@@ -287,11 +287,13 @@ export function pageScript({ formatDuration, formatSize, windowMs, silenceMs }) 
     const reload = lastReload === null
       ? "No reload yet."
       : `Last reload ${
-        formatDuration(Math.max(0, atMs - lastReload.atMs))
-      } ago: ${lastReload.text}.`;
+        formatDuration(Math.max(0, atMs - lastReload.atMs - lastReload.durationMs))
+      } ago, after ${formatDuration(lastReload.durationMs)}: ${lastReload.text}.`;
+    // A service of an earlier version tells none.
+    const begun = change ? `${change}. ` : "";
     setText(
       byId("changes"),
-      `${reload} Reloads: ${reloads.committed} committed, ${reloads.rolledBack} rolled back, ` +
+      `${begun}${reload} Reloads: ${reloads.committed} committed, ${reloads.rolledBack} rolled back, ` +
         `${reloads.refused} refused. Upgrades: ${upgrades.completed} completed, ` +
         `${upgrades.failed} failed.`,
     );

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { changeText } from "../control/under_way.ts";
 import { zdebug } from "../log/log.ts";
 import { type Clock, delay, type Timer } from "../os/clock/clock.ts";
 import { type History, STEP_MS } from "./history.ts";
@@ -80,7 +81,8 @@ export class Sampler {
     try {
       const status = await source.get(), atMs = Date.now();
       history.add(status, { nowMs: clock.nowMs(), atMs });
-      return { event: "status", data: { atMs, status, point: history.points.at(-1) ?? null } };
+      const point = history.points.at(-1) ?? null, change = changeText(status) ?? null;
+      return { event: "status", data: { atMs, status, change, point } };
     } catch (error) {
       zdebug("the master does not answer:", error);
       return { event: "lost", data: null };

@@ -116,21 +116,29 @@ Deno.test("stop waits for the end of the master, and tells what it waits for", a
   await master.stopped();
 });
 
-Deno.test("start, reload, restart and upgrade tell what they wait for", async () => {
+const STARTING = "a\\.cf: process \\d+ starting for .+ s of 30 s \\(server-ready-timeout\\)";
+const UPGRADING = "the new master for .+ s of 2 min \\(master-upgrade-timeout\\)";
+
+Deno.test("start, reload, restart and upgrade tell what they wait for, how long and how long at most, and so does status", async () => {
   await using site = new Site();
   const release = site.dir.file("release");
   serveSlowly(site, release);
-  const waits = async (args: readonly string[], what: RegExp) => {
+  const waits = async (args: readonly string[], what: string, name?: string) => {
     const process = site.run([...args, "-C", site.conf, "-pid-file", site.pidFile]);
-    await process.complains(what);
+    await process.complains(new RegExp(`^waiting for ${what}$`, "m"));
+    const { out } = await zcHere(site, "status"), [, change] = out.split("\n");
+    if (name === undefined) assertEquals(change, "");
+    else assertMatch(change, new RegExp(`^${name} under way for .+, waiting for ${what}$`));
     Deno.writeTextFileSync(release, "");
     assertEquals((await process.ended()).code, 0, process.stderr);
     Deno.removeSync(release);
   };
-  await waits(["start", "--daemon"], /^waiting for a\.cf: process \d+ starting$/m);
-  await waits(["reload"], /^waiting for a\.cf: process \d+ starting$/m);
-  await waits(["restart", "a.cf"], /^waiting for a\.cf: process \d+ starting$/m);
-  await waits(["upgrade"], /^waiting for the new master$/m);
+  await waits(["start", "--daemon"], STARTING);
+  await waits(["reload"], STARTING, "reload");
+  await waits(["reload", "a.cf"], STARTING, "reload of a\\.cf");
+  await waits(["restart", "a.cf"], STARTING, "restart of a\\.cf");
+  await waits(["upgrade"], UPGRADING, "upgrade");
+  assertEquals((await zcHere(site, "status")).out.split("\n")[1], "");
   assertEquals((await zcHere(site, "stop")).code, 0);
   await site.isGone();
 });

@@ -54,6 +54,9 @@ Deno.test("the page in Chromium: processes, a reload, a killed server, darkness,
       `document.getElementById("changes").textContent.includes("1 committed")`,
     );
     await until(`!document.body.textContent.includes("${arg}")`);
+    await until(
+      `/Last reload .+ ago, after .+: reloaded\\./.test(document.getElementById("changes").textContent)`,
+    );
   }, pids[0]);
   assertEquals(await browser.run(({ page, arg }) => page.evaluate(arg), expanded), "web.cf");
 
@@ -137,6 +140,14 @@ Deno.test("the page in Chromium: processes, a reload, a killed server, darkness,
     ({ until, arg }) =>
       until(`document.getElementById("master").textContent.startsWith("Master ${arg}:")`),
     master.pid,
+  );
+
+  // A reload that is under way, with what it waits for.
+  site.serve("web.cf", { mode: "coroutine", service: port, "server-soak": "1h" });
+  master.signal("SIGHUP");
+  await browser.run(
+    ({ until, arg }) => until(`/${arg}/.test(document.getElementById("changes").textContent)`),
+    "^reload under way for .+, waiting for .*web.cf: process \\d+ ready for .* of 1 h \\(server-soak\\)",
   );
   await master.stop();
   await browser.run(async ({ page }) => {

@@ -1,13 +1,14 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Changes } from "../../src/master/changes.ts";
+import { Changes, type CurrentChange } from "../../src/master/changes.ts";
 import { ServiceError } from "../../src/master/policy/reload_report.ts";
+import { FakeClock } from "../fakes/fake_clock.ts";
 
 const nothing = () => Promise.resolve();
 
 Deno.test("Changes run one at a time, in the order of their requests, once the start is over", async () => {
   const changes = new Changes(() => true), order: string[] = [];
   const note = (text: string) => () => {
-    order.push(`${text} during ${changes.current}`);
+    order.push(`${text} during ${changes.current?.kind}`);
     return nothing();
   };
   const all = [changes.request("reload", note("one")), changes.request("services", note("two"))];
@@ -22,6 +23,27 @@ Deno.test("Changes run one at a time, in the order of their requests, once the s
   assertEquals(order, ["one during reload", "two during services"]);
   await changes.request("upgrade", note("three"));
   assertEquals(order.at(-1), "three during upgrade");
+});
+
+Deno.test("Changes.current tells what the change under way is called, and since when", async () => {
+  const clock = new FakeClock(), changes = new Changes(() => true, clock);
+  const beganMs = clock.nowMs();
+  const seen: (CurrentChange | undefined)[] = [];
+  const look = () => {
+    seen.push(changes.current);
+    return nothing();
+  };
+  changes.resume();
+  clock.advance(50);
+  await changes.request("services", look, { name: "restart of a.cf" });
+  clock.advance(50);
+  await changes.request("reload", look);
+  await changes.idle;
+  seen.push(changes.current);
+  assertEquals(
+    seen.map((one) => one && [one.kind, one.name, one.sinceMs - beganMs]),
+    [["services", "restart of a.cf", 50], ["reload", "reload", 100], undefined],
+  );
 });
 
 Deno.test("Changes.cancel() rejects what waits and what comes later, until the next resume()", async () => {

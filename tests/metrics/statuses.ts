@@ -30,6 +30,7 @@ export function processStatus(pid: number, changes: Partial<ProcessStatus> = {})
     cpuMs: 1_500,
     memoryBytes: 50 << 20,
     heartbeatMs: null,
+    awaited: null,
     ...changes,
   };
 }
@@ -88,6 +89,7 @@ export function masterStatus(
       queue: 0,
       queueLimit: 4096,
     }],
+    change: null,
     lastReload: null,
     counters: {
       reloads: { committed: 0, rolledBack: 0, refused: 0 },

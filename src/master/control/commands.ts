@@ -4,6 +4,7 @@
  * @module
  */
 import type { LogLevel } from "../../log/record.ts";
+import { formatDuration } from "../../config/duration.ts";
 import { cannot, counted } from "../../config/errors.ts";
 import type {
   ChangeOutcome,
@@ -12,6 +13,7 @@ import type {
   UnreadyService,
 } from "../../control/messages.ts";
 import type {
+  ChangeStatus,
   ListenerStatus,
   MasterCounters,
   MasterStatus,
@@ -21,6 +23,7 @@ import type {
 } from "../../control/status.ts";
 import { CONTROL_VERSION } from "../../control/messages.ts";
 import { isAsWanted } from "../../control/status.ts";
+import { awaitedText, waitedFor } from "../../control/under_way.ts";
 import { VERSION } from "../../control/version.ts";
 import { setRepeated, systemClock } from "../../os/clock/clock.ts";
 import type { ReloadPlan } from "../policy/reload_plan.ts";
@@ -47,6 +50,8 @@ export interface ControlledMaster {
   /** The status of all services. */
   services(): Promise<readonly ServiceStatus[]>;
   listeners(): readonly ListenerStatus[];
+  /** The change that is under way. */
+  underWay(): ChangeStatus | null;
   /** What has happened to the master itself. */
   counters(): MasterCounters;
   /** The report of the last reload, if there was one. */
@@ -110,24 +115,23 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
         },
         services,
         listeners: master.listeners().filter((one) => one.services.some((id) => ids.has(id))),
+        change: master.underWay(),
         lastReload: lastReloadOf(master.lastReload),
         counters: master.counters(),
       };
     },
     plan: async () => summaryOf(await master.plan()),
     reload: ({ services, wait }, client) =>
-      change(master, { run: (gone) => master.reload(services, gone), client, services, wait }),
+      change(master, { run: (gone) => master.reload(services, gone), client, wait }),
     restart: ({ services }, client) =>
       change(master, {
         run: (gone) => master.change("restart", services, gone),
         client,
-        services,
       }) as Outcome,
     start: ({ services }, client) =>
       change(master, {
         run: (gone) => master.change("start", services, gone),
         client,
-        services,
       }) as Outcome,
     stop: ({ services, wait }, client) =>
       services === undefined
@@ -136,7 +140,7 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
     async scale({ service, count, wait = true }, client) {
       const scaled = master.scaleTo(service, count);
       if (scaled !== undefined) {
-        const awaited = () => starting(master, [service]);
+        const awaited = async () => awaitedText(await named(master, [service]));
         const problem = wait
           ? await whileTelling(master.scaled(service), { client, awaited })
           : undefined;
@@ -149,8 +153,8 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       );
     },
     async upgrade(_, client) {
-      const tells = { client, awaited: () => Promise.resolve("the new master") };
-      const upgrade = await whileTelling(master.upgrade(client.gone), tells);
+      const awaited = () => changing(master);
+      const upgrade = await whileTelling(master.upgrade(client.gone), { client, awaited });
       if ("pid" in upgrade) return upgrade;
       throw new ControlError(
         "failed",
@@ -188,15 +192,13 @@ interface RequestedChange {
   /** Starts it; `gone` is given if the client waits for it. */
   run(gone?: AbortSignal): Promise<ReloadReport>;
   readonly client: Client;
-  /** Only these. */
-  readonly services?: readonly string[];
   readonly wait?: boolean;
 }
 
 /** Makes a change, and waits for it unless the client does not want to. */
 async function change(
   master: ControlledMaster,
-  { run, client, services, wait = true }: RequestedChange,
+  { run, client, wait = true }: RequestedChange,
 ): Promise<ChangeOutcome | null> {
   const report = run(wait ? client.gone : undefined);
   if (!wait) {
@@ -205,7 +207,7 @@ async function change(
     );
     return null;
   }
-  const awaited = () => starting(master, services);
+  const awaited = () => changing(master);
   return resultOf(await whileTelling(report, { client, awaited }));
 }
 
@@ -241,7 +243,7 @@ async function stopServices(
 ): Promise<ChangeOutcome | null> {
   master.require("stop", services);
   const run = (gone?: AbortSignal) => master.change("stop", services, gone);
-  const outcome = await change(master, { run, client, services, wait });
+  const outcome = await change(master, { run, client, wait });
   if (outcome === null) return null;
   const awaited = () => ending(master, services);
   await whileTelling(master.removed(services), { client, awaited });
@@ -293,18 +295,18 @@ async function ending(master: ControlledMaster, ids?: readonly string[]): Promis
   return processesOf(await named(master, ids), ({ state }) => state !== "detached");
 }
 
-/** The states of a process that is not ready yet. */
-const STARTING: ReadonlySet<string> = new Set(["loading", "starting"]);
-
-/** The processes that are not ready yet, on one line. */
-async function starting(master: ControlledMaster, ids?: readonly string[]): Promise<string> {
-  return processesOf(await named(master, ids), ({ state }) => STARTING.has(state));
+/** What the change that is under way waits for, on one line: the changes before one that is asked for, too. */
+async function changing(master: ControlledMaster): Promise<string> {
+  const services = await master.services(), change = master.underWay();
+  if (change === null) return "";
+  return waitedFor(change, services) ||
+    `the settings of the ${change.name} for ${formatDuration(change.elapsedMs)}`;
 }
 
 /** What a start waits for, on one line: a service without a starting process tells why. */
 function unready(services: readonly ServiceStatus[]): string {
   const waiting = services.filter(({ state }) => !isAsWanted(state)).map((one) =>
-    processesOf([one], ({ state }) => STARTING.has(state)) ||
+    awaitedText([one]) ||
     `${one.id}: ${one.problem ?? one.state}`
   );
   return waiting.join("; ");

@@ -60,6 +60,7 @@ export interface MasterControlOptions
   statusUser(): number | undefined;
   /** See `MasterStatus`. */
   phase(): string;
+  underWay: ControlledMaster["underWay"];
   /** The last lines of the log; see `ControlledMaster`. */
   lines: ControlledMaster["lines"];
   hasLines: ControlledMaster["hasLines"];
@@ -176,6 +177,7 @@ export class MasterControl {
         generation: supervisor.generation,
         phase: phase(),
       }),
+      underWay: changes.underWay,
       services: () => this.#services(),
       listeners: () => this.#listeners(),
       counters: () => counters.master,

@@ -44,6 +44,11 @@ export class Rollouts {
     return this.#rollout.open.size > 0;
   }
 
+  /** The services without an outcome. */
+  get open(): readonly string[] {
+    return [...this.#rollout.open].flatMap(({ ids }) => ids);
+  }
+
   /**
    * Gives services their candidates. The rollout goes on with {@linkcode start}.
    *

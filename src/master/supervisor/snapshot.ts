@@ -4,13 +4,14 @@
  * @module
  */
 import type {
+  AwaitedStep,
   ProcessStatus,
   ServiceCounters,
   ServiceState,
   ServiceStatus,
 } from "../../control/status.ts";
 import type { ProcessUse } from "../../os/process/process_use.ts";
-import { isReady, isStandby, shownState, type Worker } from "../policy/life.ts";
+import { hasPassed, isReady, isStandby, shownState, type Worker } from "../policy/life.ts";
 import { problemOf, type Service } from "../policy/model.ts";
 import { isServiceIdle, strengthOf } from "../policy/scaling.ts";
 import { patienceMs } from "../policy/watchdog.ts";
@@ -47,7 +48,10 @@ export function statusOf(service: Service, options: SnapshotOptions): ServiceSta
     lastExit: lastExit ?? null,
     problem: problemOf(service) ?? null,
     counters: options.countersOf(id),
-    processes: workers.map((worker) => statusOfProcess(worker, options)),
+    processes: workers.map((worker) => ({
+      ...statusOfProcess(worker, options),
+      awaited: awaitedOf(worker, service, options.nowMs),
+    })),
   };
 }
 
@@ -68,7 +72,7 @@ function stateOf(
 function statusOfProcess(
   worker: Worker,
   { nowMs, countsOf, useOf }: SnapshotOptions,
-): ProcessStatus {
+): Omit<ProcessStatus, "awaited"> {
   const { pid, slot, generation, startedAtMs, life, config } = worker;
   const counts = countsOf(worker), use = useOf(pid);
   const heartbeats = "heartbeats" in life ? life.heartbeats : undefined;
@@ -86,4 +90,20 @@ function statusOfProcess(
       ? null
       : Math.max(0, Math.round(nowMs - (heartbeats.silentUntilMs - patienceMs(config)))),
   };
+}
+
+/** What is awaited of a worker before it is in service. */
+function awaitedOf(
+  worker: Worker,
+  { candidate }: Service,
+  nowMs: number,
+): AwaitedStep | null {
+  const { life, generation, startedAtMs, config: { soakMs } } = worker;
+  if (life.state === "starting") {
+    const limitMs = life.readyByMs === Infinity ? null : Math.round(life.readyByMs - startedAtMs);
+    return { step: "ready", elapsedMs: Math.round(nowMs - startedAtMs), limitMs };
+  }
+  const isSoaking = generation === candidate?.generation && !hasPassed(worker, nowMs);
+  if (life.state !== "ready" || !isSoaking) return null;
+  return { step: "soak", elapsedMs: Math.round(nowMs - life.readyAtMs), limitMs: soakMs };
 }

@@ -273,6 +273,11 @@ export class Supervisor {
     return this.#services.current();
   }
 
+  /** The ids of the services whose reload has no outcome yet. */
+  get rollingOut(): readonly string[] {
+    return this.#rollouts.open;
+  }
+
   /**
    * Fulfilled when a service that was removed has no process any more but detached ones, which run on
    * for as long as they want, or has come back.

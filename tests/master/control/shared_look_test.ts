@@ -16,6 +16,7 @@ function scene(look: () => Promise<never[]>) {
     services: () => (looks++, look()),
     listeners: () => [],
     counters: () => new Counters().master,
+    underWay: () => null,
     lastReload: undefined,
   } as unknown as ControlledMaster;
   const { status, ...others } = statusCommands(master, clock);
