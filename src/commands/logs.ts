@@ -13,9 +13,8 @@ import type { CommandCall } from "./command.ts";
 import { EXIT, fail, isLost, reconnect, withMaster } from "./connect.ts";
 import { showsColour, writeAll } from "./output.ts";
 import { serviceId } from "./service_ids.ts";
+import { ShownLines } from "./shown_lines.ts";
 
-/** How many shown lines are remembered, which the next master may send again. */
-const SHOWN_MAX = 20_000;
 /** The most lines of the past. */
 const MOST_LINES = 1_000_000;
 
@@ -71,7 +70,12 @@ async function followAll(
     readonly settings: CommandCall["settings"];
   },
 ): Promise<number> {
-  const showNew = withoutShown(show);
+  const shown = new ShownLines(Date.now);
+  const showNew: Show = async (lines) => {
+    const fresh = shown.fresh(lines);
+    await show(fresh);
+    shown.add(fresh);
+  };
   let hasStopped = await follow(first, wanted, showNew);
   while (!hasStopped) {
     using next = await reconnect(settings);
@@ -80,22 +84,6 @@ async function followAll(
     hasStopped = await follow(next, { ...wanted, lines: MOST_LINES }, showNew);
   }
   return fail("the master has ended", EXIT.notRunning);
-}
-
-/** Shows each line once, and none of before the first one that was shown. */
-function withoutShown(show: Show): Show {
-  const shown = new Set<string>();
-  let beginAtMs: number | undefined;
-  return async (lines) => {
-    beginAtMs ??= lines[0]?.atMs ?? Date.now();
-    const fresh = lines.filter(({ key, atMs }) => atMs >= beginAtMs! && !shown.has(key));
-    await show(fresh);
-    for (const { key } of fresh) shown.add(key);
-    for (const oldest of shown) {
-      if (shown.size <= SHOWN_MAX) break;
-      shown.delete(oldest);
-    }
-  };
 }
 
 /** Shows lines until the connection ends; returns whether the master stops. */

@@ -79,7 +79,9 @@ export class OutputLog {
    * @param records The records.
    */
   adopt(records: readonly KeptRecord[]): void {
-    for (const record of records) this.#keep(record.service ?? OWN, [record]);
+    for (const record of records) {
+      this.#keep(record.service ?? OWN, [record], { isOfOldMaster: true });
+    }
   }
 
   /**
@@ -92,9 +94,13 @@ export class OutputLog {
     for (const record of this.#recent.last(Infinity)) this.#forwarding.add(record);
   }
 
-  #keep(id: string, records: readonly KeptRecord[]): void {
+  #keep(
+    id: string,
+    records: readonly KeptRecord[],
+    maker: { readonly isOfOldMaster?: boolean } = {},
+  ): void {
     for (const record of records) {
-      this.#recent.add(id, record);
+      this.#recent.add(id, record, maker);
       this.#forwarding?.add(record);
     }
     this.#options.onLines(records.map(lineOf));

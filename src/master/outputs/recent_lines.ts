@@ -19,9 +19,18 @@ const ANSWER_SIZE_MAX = 1 << 20;
 /** What a record counts beside its text. */
 const RECORD_SIZE = 100;
 
+/** A record in its place among all others. */
+interface Placed {
+  readonly record: KeptRecord;
+  /** Its time, or that of an earlier record of its master, if the time of day was set back since. */
+  readonly atMs: number;
+  /** The order of arrival, which decides between equal times. */
+  readonly serial: number;
+}
+
 /** The records of one service. */
 interface Recent {
-  readonly records: KeptRecord[];
+  readonly placed: Placed[];
   /** The index of the oldest one; those before it are removed from time to time. */
   first: number;
   size: number;
@@ -30,30 +39,40 @@ interface Recent {
 /** Keeps the last records of each service. */
 export class RecentLines {
   readonly #services = new Map<string, Recent>();
+  /** The place of the last record of this master, and of the old one. */
+  readonly #lastMs = { own: -Infinity, old: -Infinity };
+  #count = 0;
 
   /**
-   * Adds a record.
+   * Adds a record. Each master makes its records in their order; those of the old one may come late.
    *
    * @param id The service.
    * @param record The record.
+   * @param options `isOfOldMaster`: whether this master has replaced the one that has made it.
    */
-  add(id: string, record: KeptRecord): void {
-    const recent = this.#services.get(id) ?? { records: [], first: 0, size: 0 };
+  add(
+    id: string,
+    record: KeptRecord,
+    { isOfOldMaster = false }: { readonly isOfOldMaster?: boolean } = {},
+  ): void {
+    const recent = this.#services.get(id) ?? { placed: [], first: 0, size: 0 };
+    const maker = isOfOldMaster ? "old" : "own";
+    const atMs = this.#lastMs[maker] = Math.max(this.#lastMs[maker], record.timeMs);
     // The services stay in the order of their last records.
     this.#services.delete(id);
     this.#services.set(id, recent);
     if (this.#services.size > SERVICES_MAX) {
       this.#services.delete(this.#services.keys().next().value!);
     }
-    const { records } = recent;
-    insert(recent, record);
+    const { placed } = recent;
+    insert(recent, { record, atMs, serial: this.#count++ });
     recent.size += sizeOf(record);
     while (
-      records.length - recent.first > RECENT_MAX ||
-      recent.size > RECENT_SIZE_MAX && records.length - recent.first > 1
-    ) recent.size -= sizeOf(records[recent.first++]);
+      placed.length - recent.first > RECENT_MAX ||
+      recent.size > RECENT_SIZE_MAX && placed.length - recent.first > 1
+    ) recent.size -= sizeOf(placed[recent.first++].record);
     if (recent.first < RECENT_MAX) return;
-    records.splice(0, recent.first);
+    placed.splice(0, recent.first);
     recent.first = 0;
   }
 
@@ -65,9 +84,7 @@ export class RecentLines {
    */
   last(count: number, id?: string): KeptRecord[] {
     const services = id === undefined ? [...this.#services.keys()] : [id];
-    const all = services.flatMap((one) => this.#of(one))
-      // Records of one time stay in their order.
-      .sort((a, b) => a.timeMs - b.timeMs);
+    const all = services.flatMap((one) => this.#of(one)).sort(order).map(({ record }) => record);
     let first = all.length, size = 0;
     while (first > 0 && all.length - first < count) {
       size += sizeOf(all[first - 1]);
@@ -82,18 +99,22 @@ export class RecentLines {
     return this.#services.has(id);
   }
 
-  #of(id: string): KeptRecord[] {
+  #of(id: string): Placed[] {
     const recent = this.#services.get(id);
-    return recent === undefined ? [] : recent.records.slice(recent.first);
+    return recent === undefined ? [] : recent.placed.slice(recent.first);
   }
 }
 
-/** Adds a record in the order of times: another master may send older ones. */
-function insert({ records, first }: Recent, record: KeptRecord): void {
-  let at = records.length;
-  while (at > first && records[at - 1].timeMs > record.timeMs) at--;
-  if (at === records.length) records.push(record);
-  else records.splice(at, 0, record);
+/** Adds a record in its place: the old master may send older ones. */
+function insert({ placed, first }: Recent, one: Placed): void {
+  let at = placed.length;
+  while (at > first && order(placed[at - 1], one) > 0) at--;
+  if (at === placed.length) placed.push(one);
+  else placed.splice(at, 0, one);
+}
+
+function order(a: Placed, b: Placed): number {
+  return a.atMs - b.atMs || a.serial - b.serial;
 }
 
 /** The size of a record, as far as it counts. */

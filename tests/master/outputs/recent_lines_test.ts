@@ -62,10 +62,31 @@ Deno.test("RecentLines keeps the 64 services whose last records are the youngest
   assertEquals(textsOf(recent.last(Infinity, "first")), ["first", "again"]);
 });
 
-Deno.test("RecentLines keeps the youngest records, in whatever order they come", () => {
+Deno.test("RecentLines keeps the records that come after the time of day was set back", () => {
+  const recent = new RecentLines(), late = 3_600_000;
+  for (let number = 0; number < RECENT_MAX; number++) {
+    recent.add("a", record(late + number, "before"));
+  }
+  recent.add("b", record(late + RECENT_MAX, "before"));
+  recent.add("a", record(1, "a1"));
+  recent.add("b", record(2, "b2"));
+  recent.add("a", record(3, "a3"));
+  assertEquals(textsOf(recent.last(4)), ["before", "a1", "b2", "a3"]);
+  assertEquals(textsOf(recent.last(3, "a")), ["before", "a1", "a3"]);
+  assertEquals(recent.last(Infinity, "a").length, RECENT_MAX);
+  // Those of an old master, which has seen the same.
+  const old = { isOfOldMaster: true };
+  recent.add("a", record(late + RECENT_MAX + 1, "old before"), old);
+  recent.add("a", record(4, "old after"), old);
+  assertEquals(textsOf(recent.last(3, "a")), ["a3", "old before", "old after"]);
+});
+
+Deno.test("RecentLines keeps the youngest records of two masters, in whatever order they come", () => {
   const recent = new RecentLines();
   for (let number = 0; number < 600; number++) recent.add("a", record(1_000 + number, "new"));
-  for (let number = 0; number < 600; number++) recent.add("a", record(number, "old"));
+  for (let number = 0; number < 600; number++) {
+    recent.add("a", record(number, "old"), { isOfOldMaster: true });
+  }
   const kept = recent.last(Infinity);
   assertEquals(kept.filter(({ text }) => text === "new").length, 600);
   assertEquals(
