@@ -35,3 +35,22 @@ Deno.test("a reload opens the control socket anew if its file was removed, and a
   assertEquals(await pid(), master.pid);
   await master.stop();
 });
+
+Deno.test("a reload opens the control socket and the status socket where that failed before", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const directory = site.dir.file("run");
+  const paths = ["control", "status"].map((name) => `${directory}/${name}`);
+  const args = ["-master-control", paths[0], "-master-status", paths[1]];
+  const master = await site.start({ args });
+  await master.logs(/no control socket, .*run.control/);
+  await master.logs(/no status socket, .*run.status/);
+  Deno.mkdirSync(directory);
+  await master.reload();
+  for (const path of paths) {
+    using client = await ControlClient.connect(path);
+    assertEquals((await client.request("hello")).pid, master.pid);
+  }
+  await master.stop();
+  assertEquals([...Deno.readDirSync(directory)], []);
+});

@@ -1,6 +1,6 @@
 /**
- * A socket for commands in the course of a master's life: opened with its duty, opened anew if its file is
- * lost, withdrawn when another master takes over or this one stops.
+ * A socket for commands in the course of a master's life: opened with its duty, at a reload if that has failed or its
+ * file is lost, withdrawn when another master takes over or this one stops.
  *
  * @module
  */
@@ -73,6 +73,7 @@ export class KeptSocket {
     wanted: Pick<ControlSocketOptions, "path" | "admitted">,
     { replaces, untilMs }: { readonly replaces?: SocketFile; readonly untilMs: number },
   ): void {
+    this.#retry = undefined;
     try {
       if (replaces !== undefined) removeAt(wanted.path, replaces);
       this.#socket = ControlSocket.open({ ...this.#options, ...wanted });
@@ -92,10 +93,17 @@ export class KeptSocket {
     return this.#socket?.file;
   }
 
-  /** Opens the socket anew if another program has removed its file: no client could find it. */
+  /**
+   * Opens the socket if that has failed before, and anew if another program has removed its file: no client could
+   * find it.
+   */
   repair(): void {
     const socket = this.#socket, { name, log } = this.#options;
-    if (socket === undefined || isStillThere(socket.file)) return;
+    if (socket === undefined) {
+      if (this.#opened !== undefined && this.#retry === undefined) this.#openAnew();
+      return;
+    }
+    if (isStillThere(socket.file)) return;
     log(`the ${name} ${socket.path} had lost its file, and is opened anew`, "warn");
     this.#openAnew();
   }
