@@ -53,6 +53,8 @@ export const NAMES = {
   nodeClusterShared: "Node cluster, lines, SCHED_NONE",
   pm2: "PM2 cluster",
   nginx: "nginx",
+  libzcHttp: "LIB-ZC, HTTP",
+  libzcAio: "LIB-ZC, aio",
   empty: "an empty Deno program",
 } as const;
 

@@ -327,8 +327,9 @@ static void read_options(int argc, char **argv)
 static void prepare(void)
 {
     if (options.http) {
-        if (asprintf(&request, "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", options.port,
-                     options.fresh ? "Connection: close\r\n" : "") < 0) die("asprintf");
+        /* LIB-ZC keeps a connection only for a client that asks for it. */
+        if (asprintf(&request, "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: %s\r\n\r\n", options.port,
+                     options.fresh ? "close" : "keep-alive") < 0) die("asprintf");
         request_size = strlen(request);
     } else {
         request_size = options.size;

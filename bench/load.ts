@@ -96,6 +96,15 @@ export async function wrk(
   const pin = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
   const time = `${Math.max(1, Math.round(seconds))}s`;
   const url = `http://127.0.0.1:${port}/`;
-  const output = await run([...pin, path, "-t1", "-c64", `-d${time}`, url], { env });
+  const output = await run([
+    ...pin,
+    path,
+    "-t1",
+    "-c64",
+    `-d${time}`,
+    "-H",
+    "Connection: keep-alive",
+    url,
+  ], { env });
   return Number(/Requests\/sec:\s*([\d.]+)/.exec(output)?.[1] ?? NaN);
 }

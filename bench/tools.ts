@@ -8,6 +8,12 @@
 import { existsSync } from "@std/fs/exists";
 
 const PM2_VERSION = "7.0.4";
+/**
+ * The variable with the directory of LIB-ZC's programs: `master`, its master; `http`, which answers `hello from PID`;
+ * and `lines`, an aio server that sends each line back. Nothing here builds them.
+ */
+const LIBZC_VARIABLE = "BENCH_LIBZC";
+const LIBZC_PROGRAMS = ["master", "http", "lines"] as const;
 /** What is taken from Debian's packages. */
 const DEBIAN = ["nginx", "wrk"] as const;
 
@@ -20,6 +26,8 @@ export interface Tools {
   readonly pm2?: string;
   readonly nginx?: Tool;
   readonly wrk?: Tool;
+  /** The directory of LIB-ZC's programs. */
+  readonly libzc?: string;
   /** Why what is missing is missing. */
   readonly missing: readonly string[];
 }
@@ -90,7 +98,15 @@ export async function prepareTools(
   }
   const nginx = await attempt("nginx", () => tool(debian, "nginx"));
   const wrk = await attempt("wrk", () => tool(debian, "wrk"));
-  return { client, node, pm2, nginx, wrk, missing };
+  const libzc = await attempt("LIB-ZC", findLibzc);
+  return { client, node, pm2, nginx, wrk, libzc, missing };
+}
+
+function findLibzc(): string {
+  const directory = Deno.env.get(LIBZC_VARIABLE) ??
+    fail(`no ${LIBZC_VARIABLE}, a directory with ${LIBZC_PROGRAMS.join(", ")}`);
+  const absent = LIBZC_PROGRAMS.find((name) => !existsSync(`${directory}/${name}`));
+  return absent === undefined ? directory : fail(`no "${absent}" in ${directory}`);
 }
 
 function fail(message: string): never {

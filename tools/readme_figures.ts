@@ -73,14 +73,14 @@ const TABLES: Readonly<Record<string, Words>> = {
 
 const TWO = processes(2), ONE = processes(1);
 
-/** The columns, and whose figures are in them; LIB-ZC was not measured. */
-const COLUMNS: Readonly<Record<string, string | undefined>> = {
+/** The columns, and whose figures are in them. */
+const COLUMNS: Readonly<Record<string, string>> = {
   "@zc/master": NAMES.masterHttp,
   "`deno serve --parallel`": NAMES.denoParallel,
   "Node cluster": NAMES.nodeCluster,
   "PM2 cluster": NAMES.pm2,
   "nginx": NAMES.nginx,
-  "LIB-ZC": undefined,
+  "LIB-ZC": NAMES.libzcHttp,
 };
 
 /** What a contender's cell of a row has; undefined: nothing was measured. */
@@ -218,7 +218,7 @@ function withTable(path: string, page: string, find: Figures): string {
     [words.head, ...Object.keys(COLUMNS)],
     ...Object.entries(ROWS).map(([title, cell]) => [
       words[title as keyof typeof ROWS],
-      ...Object.values(COLUMNS).map((who) => (who && cell(who, find, words)) ?? words.notMeasured),
+      ...Object.values(COLUMNS).map((who) => cell(who, find, words) ?? words.notMeasured),
     ]),
   ]);
   return withPart({ page: path, name: "figures" }, page, text);

@@ -6,11 +6,18 @@
 import { BY_HAND } from "./by_hand.ts";
 import { CLUSTERS } from "./clusters.ts";
 import type { Contender } from "./contender.ts";
+import { LIBZC } from "./libzc.ts";
 import { MASTERS } from "./master.ts";
 import { NGINX } from "./nginx.ts";
 
 /** Every contender, in the order of the tables. */
-export const CONTENDERS: readonly Contender[] = [...MASTERS, ...BY_HAND, ...CLUSTERS, NGINX];
+export const CONTENDERS: readonly Contender[] = [
+  ...MASTERS,
+  ...BY_HAND,
+  ...CLUSTERS,
+  NGINX,
+  ...LIBZC,
+];
 
 /**
  * The contender of a name.

@@ -143,6 +143,19 @@ export function underMaster(site: Site): Pids {
   return { master: site.pid, ...workersThatSaidReady(site) };
 }
 
+/** Whether a server that can't say so itself serves: it does as soon as it has its epoll instance. */
+export function hasEventLoop(pid: number): boolean {
+  try {
+    const fds = [...Deno.readDirSync(`/proc/${pid}/fd`)];
+    return fds.some(({ name }) =>
+      Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === "anon_inode:[eventpoll]"
+    );
+  } catch {
+    // It has closed something, or has ended, meanwhile.
+    return false;
+  }
+}
+
 /** The servers that have said that they listen, and still run. */
 export function workersThatSaidReady(site: Site): Pids {
   return { workers: [...new Set(site.ready())].filter(isRunning) };

@@ -6,7 +6,7 @@
 import { NAMES } from "../bars.ts";
 import { type Site, until } from "../bench.ts";
 import { childrenOf, isRunning } from "../proc.ts";
-import type { Contender } from "./contender.ts";
+import { type Contender, hasEventLoop } from "./contender.ts";
 
 /** No limit on the requests of a connection, as the others have none. */
 function configuration(site: Site, count: number): string {
@@ -30,19 +30,6 @@ http {
   }
 }
 `;
-}
-
-/** A worker listens as soon as it has its epoll instance. */
-function serves(pid: number): boolean {
-  try {
-    const fds = [...Deno.readDirSync(`/proc/${pid}/fd`)];
-    return fds.some(({ name }) =>
-      Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === "anon_inode:[eventpoll]"
-    );
-  } catch {
-    // It has closed something, or has ended, meanwhile.
-    return false;
-  }
 }
 
 /** One that leaves has closed what it listened on, and may still have connections. */
@@ -71,7 +58,7 @@ export const NGINX: Contender = {
   },
   pids: (site) => ({ master: site.pid, workers: workers(site) }),
   async untilReady(count, site) {
-    await until(() => workers(site).filter(serves).length >= count, {
+    await until(() => workers(site).filter(hasEventLoop).length >= count, {
       what: `${count} processes of nginx; the output was: ${site.output()}`,
     });
   },
