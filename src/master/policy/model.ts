@@ -56,7 +56,7 @@ export interface Service {
   toldDelayMs: number;
   /** Why the service has failed; no process of the current version is started then. */
   failure?: string;
-  /** How the last process of the current version has failed, until one is ready again. */
+  /** How the last process of the current version has failed, until one is ready again or none is missing. */
   trouble?: string;
   /** Since when processes are missing after an unexpected end; undefined while none is. */
   unreadySinceMs?: number;

@@ -60,6 +60,15 @@ export function isComplete(service: Service): boolean {
   return serving.length === strengthOf(service) && serving.every(isReady);
 }
 
+/** Whether as many processes of the current version are ready as it is to have. */
+export function hasStrength(service: Service): boolean {
+  const { workers, current } = service;
+  if (current === undefined) return false;
+  const ready = [...workers].filter(isReady)
+    .filter(({ generation }) => generation === current.generation);
+  return ready.length >= strengthOf(service);
+}
+
 /** An idle process that may be stopped, if there is one. */
 export function idleOne(service: Service, currentWorkers: readonly Worker[]): Worker | undefined {
   if (strengthOf(service) <= leastStrength(service)) return undefined;

@@ -14,7 +14,7 @@ import {
   runOf,
 } from "../policy/backoff.ts";
 import { EARLY_DEATH_MS } from "../policy/timeouts.ts";
-import { fullStrength } from "../policy/scaling.ts";
+import { fullStrength, hasStrength } from "../policy/scaling.ts";
 import {
   isServing,
   loadedAtMs,
@@ -158,6 +158,21 @@ export class Restarts {
       "error",
     );
     this.#ports.tell({ type: "failed", service: service.id, reason });
+  }
+
+  /**
+   * Forgets the last failure of a service that has all of its processes again, and tells that once after unexpected
+   * ends.
+   */
+  recover(service: Service): void {
+    if (!hasStrength(service)) return;
+    const { id, unreadySinceMs } = service;
+    service.trouble = undefined;
+    if (unreadySinceMs === undefined) return;
+    service.unreadySinceMs = undefined;
+    const afterMs = Math.round(this.#ports.clock.nowMs() - unreadySinceMs);
+    this.#ports.log(`${id}: ready again after ${formatDuration(afterMs)}`);
+    this.#ports.tell({ type: "recovered", service: id, afterMs });
   }
 
   /**

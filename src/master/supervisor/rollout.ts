@@ -63,7 +63,9 @@ export class Rollout {
         extra,
       });
     }
-    for (const service of group.removed) service.current = undefined;
+    for (const service of group.removed) {
+      Object.assign(service, { current: undefined, ...freshStart(0) });
+    }
     this.#end(group);
   }
 

@@ -391,6 +391,7 @@ export class Supervisor {
 
   #onReconciled(service: Service, { outcome }: Decision): void {
     this.#idleWatch.update(service, isServiceIdle(service));
+    this.#pool.restarts.recover(service);
     this.#coldStart?.look(service);
     this.#services.removeIfGone(service);
     this.#services.look(service);

@@ -47,8 +47,9 @@ export class WorkerPool {
   readonly health: HealthMonitor;
   /** How the workers are stopped. */
   readonly stops: WorkerStops;
+  /** When the replacements of ended workers may start. */
+  readonly restarts: Restarts;
   readonly #ports: WorkerPoolPorts;
-  readonly #restarts: Restarts;
   readonly #reports: WorkerReports;
   readonly #running = new Map<Worker, RunningWorker>();
   readonly #counts: WorkerCounts;
@@ -62,7 +63,7 @@ export class WorkerPool {
   constructor(ports: WorkerPoolPorts, { counters, onChange, onLeave }: WorkerPoolEvents) {
     this.#ports = ports;
     const counts = this.#counts = new WorkerCounts(ports.clock);
-    const restarts = this.#restarts = new Restarts(ports);
+    const restarts = this.restarts = new Restarts(ports);
     const health = this.health = new HealthMonitor(ports);
     const events = this.#events = new WorkerEventCounter(ports.clock, counters);
     const changes = new StateChanges(ports, { restarts, events, onLeave });
@@ -125,7 +126,7 @@ export class WorkerPool {
    */
   start(service: Service, version: Version, assignment: Assignment): boolean {
     const { config } = version;
-    const previous = version === service.candidate ? NO_HISTORY : this.#restarts.take(service);
+    const previous = version === service.candidate ? NO_HISTORY : this.restarts.take(service);
     const nowMs = this.#ports.clock.nowMs();
     const history = historyAtStart(previous, { config, nowMs });
     try {
@@ -138,7 +139,7 @@ export class WorkerPool {
         // Further starts would fail for the same reason.
         service.startAtMs = this.#ports.clock.nowMs() + EARLY_DEATH_MS;
         service.trouble = message;
-        this.#restarts.refuse(service, history, message);
+        this.restarts.refuse(service, history, message);
       }
       return false;
     }
@@ -152,7 +153,7 @@ export class WorkerPool {
       const life = loading(readyByMs(version.config, this.#ports.clock.nowMs()));
       this.#launch(service, version, { ...NO_ASSIGNMENT, history: NO_HISTORY, life });
     } catch (error) {
-      this.#restarts.refuseStandby(service, messageOf(error));
+      this.restarts.refuseStandby(service, messageOf(error));
     }
   }
 
@@ -172,7 +173,7 @@ export class WorkerPool {
     });
     // Its exit will be reported soon; it gets no slot.
     if (!lives) return limit(standby, nowMs + LOST_GRACE_MS);
-    const history = historyAtStart(this.#restarts.take(service), { config, nowMs });
+    const history = historyAtStart(this.restarts.take(service), { config, nowMs });
     // A loaded standby shows that the program can load, so the back-off of standbys ends.
     if (standby.life.state === "waiting") service.standbyHistory = undefined;
     const limitMs = readyByMs(config, nowMs);

@@ -10,7 +10,6 @@ import { describeExit, type ExitStatus } from "../../os/process/child_process.ts
 import { leaversOf, mostLeavers } from "../policy/capacity.ts";
 import { DRAIN_GRACE_MS, LONGEST_DRAIN_MS, LOST_GRACE_MS } from "../policy/timeouts.ts";
 import {
-  isReady,
   isServing,
   isStandby,
   limit,
@@ -19,7 +18,7 @@ import {
   type Worker,
 } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
-import { grow, strengthOf } from "../policy/scaling.ts";
+import { grow } from "../policy/scaling.ts";
 import type { ConnectionCounts, WorkerEvents } from "../workers/worker.ts";
 import type { WorkerCounts } from "./connection_counts.ts";
 import type { WorkerEventCounter } from "./worker_event_counter.ts";
@@ -117,24 +116,9 @@ export class WorkerReports {
     if (!changes.advance(worker, { type: "ready", atMs: this.#nowMs, ...limits })) return;
     this.#ports.debug(`${service.id}: ready is process ${worker.pid}`);
     this.#ports.tell({ type: "ready", service: service.id, pid: worker.pid });
-    if (worker.generation === service.current?.generation) {
-      service.trouble = undefined;
-      this.#recovered(service);
-    }
+    if (worker.generation === service.current?.generation) service.trouble = undefined;
     health.begin(worker);
     onChange(service);
-  }
-
-  /** Tells once that no process is missing any more after unexpected ends. */
-  #recovered(service: Service): void {
-    const { id, workers, current, unreadySinceMs } = service;
-    const ready =
-      [...workers].filter((one) => one.generation === current!.generation && isReady(one)).length;
-    if (unreadySinceMs === undefined || ready < strengthOf(service)) return;
-    service.unreadySinceMs = undefined;
-    const afterMs = Math.round(this.#nowMs - unreadySinceMs);
-    this.#ports.log(`${id}: ready again after ${formatDuration(afterMs)}`);
-    this.#ports.tell({ type: "recovered", service: id, afterMs });
   }
 
   #onDraining(service: Service, worker: Worker, seconds: number): void {

@@ -45,3 +45,22 @@ Deno.test("the new processes of a reload are awaited until they have passed, and
   assertEquals(await awaitedIn(scene), [null, null, null]);
   assertEquals(scene.supervisor.rollingOut, []);
 });
+
+Deno.test("a failed service that a reload removes is shown as stopped, without a problem, until its last process has ended", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }), serviceOf("y"));
+  const status = async () => {
+    const snapshot = scene.supervisor.snapshot(() => undefined);
+    for (const { listener } of scene.running) listener.onCounts({});
+    const { state, problem } = (await snapshot).find(({ id }) => id === "x")!;
+    return [state, problem?.replace(/\d+/, "N")];
+  };
+  scene.running[0].listener.onExit({ code: 78, signal: null });
+  assertEquals(await status(), [
+    "failed",
+    "process N says that its settings are wrong (exit code 78)",
+  ]);
+  const reload = scene.reload(serviceOf("y"));
+  areReady(...scene.fresh());
+  assertEquals(await outcomeOf(reload), []);
+  assertEquals(await status(), ["stopped", undefined]);
+});

@@ -66,6 +66,29 @@ Deno.test("Supervisor tells once that a service is ready again, when no process 
   assertEquals(scene.log.filter((line) => line.includes("ready again")).length, 1);
 });
 
+Deno.test("Supervisor tells that a service is ready again, and shows no problem, when it needs the missing process no more", async () => {
+  const scene = Scene.running(serviceOf("x", { procCount: 2 }));
+  const [first] = scene.running;
+  first.exit("SIGKILL");
+  scene.clock.advance(1_000);
+  scene.running.at(-1)!.exit("SIGKILL");
+  const problem = async () => {
+    const snapshot = scene.supervisor.snapshot(() => undefined);
+    for (const { listener } of scene.running) listener.onCounts({});
+    return (await snapshot)[0].problem;
+  };
+  assertMatch((await problem())!, /ended after/);
+  scene.clock.advance(1_000);
+  scene.supervisor.scale.to("x", 1);
+  assertEquals(await scene.supervisor.scale.reached("x"), undefined);
+  assertEquals(await problem(), null);
+  assertEquals(scene.log.at(-1), "x: ready again after 2.0 s");
+  scene.clock.advance(60_000);
+  scene.supervisor.scale.to("x", 2);
+  scene.running.at(-1)!.listener.onReady();
+  assertEquals(scene.log.filter((line) => line.includes("ready again")).length, 1);
+});
+
 Deno.test("Supervisor does not shorten a delay when another worker ends meanwhile", () => {
   const scene = Scene.running(serviceOf("x", { procCount: 2 }));
   const [old, other] = scene.running;
