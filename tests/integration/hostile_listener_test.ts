@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { openListener } from "../../src/os/net/open_listener.ts";
 import { startGiven } from "../support/activation.ts";
@@ -344,4 +344,12 @@ Deno.test("after each attack of a process that is told to stop the next process 
   await attacked(master, attacks.length);
   for (const service of services) await logsDamage(master, service);
   await livesOn(master, targets);
+});
+
+Deno.test("a listener that a process has made a connection, as its last act, does not hold up the end", async () => {
+  await using site = new Site();
+  const { master, port } = await underAttack(site, { attack: "last-connect" });
+  await isServed(port);
+  await master.stop();
+  assertMatch(master.log, /attack of \d+: 2 listeners/);
 });

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { O_CLOEXEC } from "../../src/os/ffi/constants.ts";
-import { O_CREAT, O_RDWR, openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { AF_UNIX, O_CLOEXEC, SO_PASSRIGHTS, SOL_SOCKET } from "../../src/os/ffi/constants.ts";
+import { closeFd, O_CREAT, O_RDWR, openDescriptors } from "../../src/os/fd/descriptor.ts";
 import { cString, libc, unwrap } from "../../src/os/ffi/libc.ts";
+import { newSocket } from "../../src/os/net/socket.ts";
 import { eventually } from "./wait.ts";
 
 /** A file of one of the runtime's caches, such as `dep_analysis_cache_v2-wal`. */
@@ -21,6 +22,15 @@ export function countedDescriptors(): Map<number, string> {
   Deno.addSignalListener("SIGWINCH", listener);
   Deno.removeSignalListener("SIGWINCH", listener);
   return new Map([...openDescriptors()].filter(([, target]) => !CACHE_FILE.test(target)));
+}
+
+/** Why what needs a kernel that can refuse descriptors on a unix socket is left out; undefined where it can. */
+export function whyNoRefusal(): string | undefined {
+  const fd = newSocket(AF_UNIX), value = new Int32Array(1);
+  const length = new Uint32Array([value.byteLength]);
+  const answer = libc().getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, value, length);
+  closeFd(fd);
+  return answer === 0 ? undefined : "it needs Linux 6.16";
 }
 
 /**

@@ -10,6 +10,7 @@ import { encodeInetAddress } from "../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../src/os/ffi/libc.ts";
 import { disconnectSocket, shutdownSocket } from "../../src/os/net/socket.ts";
 import { setBytesOption, setIntOption } from "../../src/os/net/socket_options.ts";
+import { whyNoRefusal } from "./descriptors.ts";
 
 const SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_ATTACH_FILTER = 26, SO_LOCK_FILTER = 44;
 const SO_BINDTOIFINDEX = 62, IPPROTO_IP = 0, IP_MINTTL = 21, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
@@ -116,6 +117,7 @@ export const SPOILING_OPTIONS: Readonly<
 export const SPOILING_OPTIONS_OF_UNIX: typeof SPOILING_OPTIONS = {
   SO_PASSCRED: [SOL_SOCKET, 16, 1],
   SO_PASSSEC: [SOL_SOCKET, 34, 1],
+  ...(whyNoRefusal() === undefined && { SO_PASSRIGHTS: [SOL_SOCKET, 83, 1] }),
 };
 
 /** The same for listeners of IPv6 alone. */

@@ -248,6 +248,31 @@ export const ATTACKS: readonly Attack[] = [
     test: "a server that sends descriptors keeps none in its master",
   },
   {
+    attack:
+      "a server leaves the last close of a connection to its master, by a message: its peer reads nothing, and SO_LINGER is an hour",
+    result: "the kernel refuses the message; before, the master stood still until the next signal",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "a server that leaves the last close of a connection to its master",
+  },
+  {
+    attack: "another user does that by a datagram to the log service",
+    result: "the kernel refuses it",
+    file: "tests/integration/hostile_peer_test.ts",
+    test: "another user who leaves the last close of a connection to the log service",
+  },
+  {
+    attack: "a client of a unix socket does that to its server",
+    result: "the kernel refuses it, unless the program may take descriptors",
+    file: "tests/master/listeners/taken_descriptors_test.ts",
+    test: "lets clients send descriptors to programs of other protocols alone",
+  },
+  {
+    attack: "a server makes its listener such a connection, as its last act",
+    result: "the master closes it without a wait; before, its end took an hour",
+    file: "tests/integration/hostile_listener_test.ts",
+    test: "as its last act, does not hold up the end",
+  },
+  {
     attack: "a server floods its master with messages of an unknown type or of another process",
     result: "one line in the log for each connection",
     file: "tests/integration/hostile_peer_test.ts",

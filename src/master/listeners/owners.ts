@@ -33,7 +33,7 @@ interface BorrowedGroup {
   isUsed: boolean;
   /** The chosen slots: until the takeover the other master makes this choice. */
   chosen?: readonly number[];
-  /** File modes and owners: until the takeover the other master sets them. */
+  /** What is wanted of each: until the takeover the other master sets it. */
   readonly access: Map<Listener, SocketAccess>;
 }
 
@@ -211,12 +211,13 @@ export class ListenerOwners implements ListenerPort {
   }
 
   /** The listeners of another master for an address, and as many more as the slots need. */
-  #reuse(key: string, { slots: wanted = 1 }: OpenOptions): readonly Listener[] | undefined {
+  #reuse(key: string, { slots: wanted = 1, access }: OpenOptions): readonly Listener[] | undefined {
     const group = this.#borrowed.get(key);
     if (group === undefined || group.isUsed) return undefined;
     const missing = wanted - group.slots.length;
     if (missing > 0) this.extend(group.slots, missing);
     group.isUsed = true;
+    for (const listener of group.slots) listener.takesDescriptors = access?.takesDescriptors;
     return group.slots;
   }
 

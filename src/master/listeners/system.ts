@@ -5,13 +5,13 @@
  */
 import type { Endpoint } from "../../config/address.ts";
 import { zwarn } from "../../log/log.ts";
-import { closeFd } from "../../os/fd/descriptor.ts";
 import { ownerOf } from "../../os/user/accounts.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
-import { giveUpAddress, isShutDown } from "../../os/net/listener_damage.ts";
+import { setTakesDescriptors } from "../../os/net/fd_passing.ts";
+import { closeListener, giveUpAddress, isShutDown } from "../../os/net/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";
-import { openListener } from "../../os/net/open_listener.ts";
-import { type FileAccess, removeSocketFile, setFileAccess } from "../../os/net/socket_file.ts";
+import { type ListenerAccess, openListener } from "../../os/net/open_listener.ts";
+import { removeSocketFile, setFileAccess } from "../../os/net/socket_file.ts";
 import {
   isSoundListener,
   type Repaired,
@@ -33,7 +33,7 @@ export interface OpenOptions {
   readonly wanted: readonly Endpoint[];
   /** The number of sockets, each with its own queue; without it a single socket. */
   readonly slots?: number;
-  /** Mode and owner of the socket file; without it the umask decides. */
+  /** Mode and owner of the socket file, without which the umask decides, and what its clients may do. */
   readonly access?: SocketAccess;
 }
 
@@ -90,11 +90,11 @@ export interface ListenerSystem {
    */
   refuse(listener: Listener): boolean;
   /**
-   * Changes mode and owner of the socket file that a listener has made, if any. Failures are
-   * logged.
+   * Changes mode and owner of the socket file that a listener has made, if any, and what its clients
+   * may do. Failures are logged.
    *
    * @param listener The listener.
-   * @param access The new mode and owner.
+   * @param access The new mode and owner, which stay without one; what clients may do.
    */
   protect(listener: Listener, access: SocketAccess): void;
   /** Closes a listener and removes the socket file that it made. */
@@ -128,7 +128,7 @@ export const systemListeners: ListenerSystem = {
   open(endpoint, { slots, access }) {
     return endpoint.kind === "inet" && slots !== undefined
       ? openGroup(endpoint, slots).map((fd) => ownListener(endpoint, { fd }))
-      : [ownListener(endpoint, openListener(endpoint, access && fileAccessOf(access)))];
+      : [ownListener(endpoint, openListener(endpoint, access && accessOf(access)), access)];
   },
   extend(slots, count) {
     return joinGroup(slots.map(({ fd }) => fd), count).map((fd) => ownListener(slots[0], { fd }));
@@ -140,7 +140,7 @@ export const systemListeners: ListenerSystem = {
   },
   isSound: isSoundListener,
   repair(slots, { access, ...options }) {
-    return repairListeners(slots, { ...options, access: access && fileAccessOf(access) });
+    return repairListeners(slots, { ...options, access: access && accessOf(access) });
   },
   refuse({ fd, kind, socketFile }) {
     if (kind === "fifo") return false;
@@ -149,14 +149,20 @@ export const systemListeners: ListenerSystem = {
     orLogged(() => refuseConnections(fd));
     return true;
   },
-  protect({ socketFile, madeFifo }, access) {
-    const file = socketFile ?? madeFifo;
+  protect(listener, access) {
+    const { fd, kind, socketFile, madeFifo } = listener, file = socketFile ?? madeFifo;
+    const { mode, owner, takesDescriptors = false } = access;
+    if (kind === "unix") {
+      listener.takesDescriptors = takesDescriptors;
+      orLogged(() => setTakesDescriptors(fd, takesDescriptors));
+    }
+    if (file === undefined || (mode === undefined && owner === undefined)) return;
     // The file, or its intended owner, may have been removed.
-    if (file !== undefined) orLogged(() => setFileAccess(file, fileAccessOf(access)));
+    orLogged(() => setFileAccess(file, accessOf(access)));
   },
   close({ fd, socketFile }) {
     if (socketFile !== undefined) orLogged(() => removeSocketFile(socketFile));
-    closeFd(fd);
+    closeListener(fd);
   },
   async surrender({ fd, socketFile }) {
     // The path of a unix socket is free already.
@@ -169,7 +175,7 @@ export const systemListeners: ListenerSystem = {
     if (madeFifo !== undefined) orLogged(() => removeSocketFile(madeFifo));
     systemListeners.close(listener);
   },
-  leave: ({ fd }) => closeFd(fd),
+  leave: ({ fd }) => closeListener(fd),
 };
 
 /**
@@ -184,6 +190,10 @@ function orLogged(action: () => unknown): void {
   }
 }
 
-function fileAccessOf({ mode, owner }: SocketAccess): FileAccess {
-  return { ...(mode !== undefined && { mode }), ...(owner && ownerOf(owner)) };
+function accessOf({ mode, owner, takesDescriptors }: SocketAccess): ListenerAccess {
+  return {
+    ...(mode !== undefined && { mode }),
+    ...(owner && ownerOf(owner)),
+    ...(takesDescriptors && { takesDescriptors }),
+  };
 }

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import { closeFd } from "../../os/fd/descriptor.ts";
 import {
+  closeListener,
   giveUpAddress,
   isShutDown,
   isUndamaged,
@@ -13,16 +13,18 @@ import {
   revive,
   undoDamage,
 } from "../../os/net/listener_damage.ts";
-import { listenInet, openListener } from "../../os/net/open_listener.ts";
-import { type FileAccess, isStillThere } from "../../os/net/socket_file.ts";
+import type { Admission } from "../../os/net/connect_permission.ts";
+import { takingDescriptors } from "../../os/net/listener_options.ts";
+import { type ListenerAccess, listenInet, openListener } from "../../os/net/open_listener.ts";
+import { isStillThere } from "../../os/net/socket_file.ts";
 import { type Listener, ownListener } from "../policy/listener.ts";
 
 /** The options of a repair. */
 export interface RepairOptions {
   /** The address. */
   readonly endpoint: Endpoint;
-  /** Mode and owner of a new socket file. */
-  readonly access?: FileAccess;
+  /** How a new socket file is made, and what clients may do. */
+  readonly access?: ListenerAccess;
   /** Whether a useless listener may be replaced. */
   readonly mayReplace: boolean;
   /**
@@ -48,7 +50,7 @@ export interface Repaired {
 
 /** Whether a listener is unchanged since it was opened, and its file leads to it. */
 export function isSoundListener(listener: Listener): boolean {
-  return isUndamaged(listener.fd, listener.admission) && !hasLostFile(listener);
+  return isUndamaged(listener.fd, admissionOf(listener)) && !hasLostFile(listener);
 }
 
 /**
@@ -79,10 +81,16 @@ export function repairListeners(slots: readonly Listener[], options: RepairOptio
   }
 }
 
+/** The intended filter and options of a listener; undefined for the defaults. */
+function admissionOf({ admission, takesDescriptors }: Listener): Admission | undefined {
+  return admission ??
+    (takesDescriptors ? { filtered: false, options: takingDescriptors() } : undefined);
+}
+
 /** The damage of a listener that only a replacement repairs. */
 function wrongWith(listener: Listener, told: string[]): string | undefined {
-  const { fd, admission } = listener;
-  const { undone, left } = undoDamage(fd, admission);
+  const { fd } = listener;
+  const { undone, left } = undoDamage(fd, admissionOf(listener));
   if (undone.length > 0) told.push(`was ${undone.join(" and ")}, which is undone`);
   if (left.length > 0) return `was ${left.join(" and ")} for good`;
   if (isShutDown(fd)) return "was shut down";
@@ -129,8 +137,8 @@ function replacementFor(
     ? { fd: listenInet(endpoint, isGrouped ? { group: "join" } : {}) }
     : openListener(endpoint, access);
   // The file is not removed: it is gone, or belongs to another listener.
-  closeFd(fd);
-  return ownListener(endpoint, opened);
+  closeListener(fd);
+  return ownListener(endpoint, opened, access);
 }
 
 function hasLostFile({ socketFile, madeFifo }: Listener): boolean {

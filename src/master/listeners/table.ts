@@ -62,7 +62,7 @@ interface Entry {
   readonly slots: Listener[];
   /** The same in the kernel's order, which is that of the slots until one is replaced. */
   order: Listener[];
-  /** Mode and owner of its file, as the current version sets them. */
+  /** Mode and owner of its file, and what its clients may do, as the current version says. */
   access?: SocketAccess;
   /** How many slots the current version has; undefined while only a candidate has the address. */
   inForce?: number;
@@ -291,8 +291,10 @@ export class ListenerTable {
       const entry = this.#open.get(endpoint.key);
       if (entry === undefined) continue;
       entry.inForce = entry.wanted = slotsOf(service, endpoint) ?? 1;
+      const hasTaken = entry.access?.takesDescriptors ?? false;
       entry.access = access;
-      if (access !== undefined) entry.slots.forEach((one) => this.port.protect(one, access));
+      if (access === undefined && !hasTaken) continue;
+      entry.slots.forEach((one) => this.port.protect(one, access ?? {}));
     }
   }
 

@@ -21,6 +21,8 @@ export interface Listener extends OpenedListener {
   owner: ListenerOwner;
   /** Whether processes that are unknown to this master may hold it. */
   isShared?: boolean;
+  /** Whether clients of a unix socket may send descriptors, since its service may take them. */
+  takesDescriptors?: boolean;
   /** Its intended filter and options, if another process has opened it; without it the defaults. */
   readonly admission?: Admission;
   /** The name from its activator, if it has one. */
@@ -33,6 +35,7 @@ export interface Listener extends OpenedListener {
 export function ownListener(
   { kind, key }: Pick<Listener, "kind" | "key">,
   opened: OpenedListener,
+  { takesDescriptors }: Pick<Listener, "takesDescriptors"> = {},
 ): Listener {
-  return { ...opened, kind, key, owner: "self" };
+  return { ...opened, kind, key, owner: "self", ...(takesDescriptors && { takesDescriptors }) };
 }

@@ -5,22 +5,33 @@
  */
 import { cannot } from "../../config/errors.ts";
 import type { ServiceConfig } from "../../config/service.ts";
+import type { ServerProtocol } from "../../config/settings.ts";
 import type { SocketOwner } from "../../config/socket_access.ts";
 import { UnknownAccountError } from "../../os/user/accounts.ts";
 import type { ProgramPlace } from "./program_lookup.ts";
 
-/** Mode and owner of a service's socket files, as the settings name them. */
+/** Programs of these protocols may take descriptors of their clients; servers of the control protocol have no use for them. */
+const TAKE_DESCRIPTORS: readonly ServerProtocol[] = ["libzc", "systemd"];
+
+/** Mode and owner of a service's socket files, as the settings name them, and what its clients may do. */
 export interface SocketAccess {
   readonly mode?: number;
   readonly owner?: SocketOwner;
+  /** Whether they may send descriptors. */
+  readonly takesDescriptors?: boolean;
 }
 
-/** Mode and owner of a service's socket files; undefined without such settings. */
+/** The access to a service's socket files; undefined where all of it is the default. */
 export function socketAccessOf(
-  { socketMode: mode, socketOwner: owner }: ServiceConfig,
+  { socketMode: mode, socketOwner: owner, protocol }: ServiceConfig,
 ): SocketAccess | undefined {
-  if (mode === undefined && owner === undefined) return undefined;
-  return { ...(mode !== undefined && { mode }), ...(owner && { owner }) };
+  const takesDescriptors = TAKE_DESCRIPTORS.includes(protocol);
+  if (mode === undefined && owner === undefined && !takesDescriptors) return undefined;
+  return {
+    ...(mode !== undefined && { mode }),
+    ...(owner && { owner }),
+    ...(takesDescriptors && { takesDescriptors }),
+  };
 }
 
 /**

@@ -21,6 +21,7 @@ import type { SocketFile } from "../../os/net/socket_file.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { PidFile } from "../../os/process/lock_file.ts";
 import type { Poller } from "../../os/fd/poller.ts";
+import { setTakesDescriptors } from "../../os/net/fd_passing.ts";
 import { socketPair } from "../../os/net/socket.ts";
 import type { Spawner } from "../../os/process/spawn.ts";
 import type { Listener } from "../policy/listener.ts";
@@ -88,6 +89,7 @@ export class NewMaster {
     this.#options = options;
     const { spawner, poller } = options;
     const [ours, theirs] = socketPair();
+    setTakesDescriptors(ours, false);
     let child: ChildProcess | undefined;
     try {
       const { cwd, env } = options;

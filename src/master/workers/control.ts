@@ -10,6 +10,7 @@ import type { Message } from "../../ipc/messages.ts";
 import { SERVER } from "../../ipc/protocol.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
+import { setTakesDescriptors } from "../../os/net/fd_passing.ts";
 import { socketPair } from "../../os/net/socket.ts";
 import type { ChildProcess, ExitStatus, KillSignal } from "../../os/process/child_process.ts";
 import type {
@@ -41,6 +42,7 @@ export function launchControlWorker(
   const inherited = service.protocol === "inherit" ? request.fds : [];
   const [ours, theirs] = socketPair();
   const childEnds = [theirs];
+  setTakesDescriptors(ours, false);
   let child: ChildProcess, outputs: ProcessOutputs | undefined;
   try {
     const program = programToStart(service, { ...options, generation: request.generation });

@@ -11,7 +11,7 @@ export const SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 
 /** Levels and options of sockets (socket(7), tcp(7), ipv6(7)). */
 export const SOL_SOCKET = 1, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
-export const SO_TYPE = 3, SO_ACCEPTCONN = 30, SO_DOMAIN = 39;
+export const SO_TYPE = 3, SO_ACCEPTCONN = 30, SO_DOMAIN = 39, SO_PASSRIGHTS = 83;
 
 /** Flags of messages (send(2)), and ways to shut a connection down (shutdown(2)). */
 export const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000;

@@ -6,6 +6,7 @@
 import { MSG_DONTWAIT, SHUT_RD, SOCK_NONBLOCK } from "../ffi/constants.ts";
 import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { ParentDirectory } from "../fs/parent_directory.ts";
+import { setTakesDescriptors } from "./fd_passing.ts";
 import { MessageVector, withDatagramSocket } from "./datagram.ts";
 import { bindFile } from "./made_file.ts";
 import type { SocketFile } from "./socket_file.ts";
@@ -65,6 +66,7 @@ export class DatagramReceiver {
    * @param room `count`: the most datagrams of one call; `bytes`: the number of bytes kept of each.
    */
   constructor(fd: number, room: { readonly count: number; readonly bytes: number }) {
+    setTakesDescriptors(fd, false);
     this.#fd = fd;
     this.#bytes = room.bytes;
     this.#data = new Uint8Array(room.count * room.bytes);

@@ -5,10 +5,12 @@
  *
  * @module
  */
-import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../ffi/constants.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL, SO_PASSRIGHTS, SOL_SOCKET } from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
+import { ENOPROTOOPT, SysError } from "../ffi/errors.ts";
 import { SocketMessage } from "../ffi/layout.ts";
 import { libc, unwrapOrBlock } from "../ffi/libc.ts";
+import { setIntOption } from "./socket_options.ts";
 
 const MSG_CTRUNC = 0x8, MSG_CMSG_CLOEXEC = 0x40000000;
 
@@ -42,6 +44,23 @@ export function sendWithFds(
     { syscall: "sendmsg", subject: socket },
     () => libc().sendmsg(socket, msg.header, MSG_DONTWAIT | MSG_NOSIGNAL),
   );
+}
+
+/**
+ * Sets whether other processes may send descriptors to a unix socket, or to the connections of a listener; else
+ * they get `EPERM`. Without effect before Linux 6.16.
+ *
+ * A descriptor that nobody takes is closed by the process that reads or closes the socket, and its last close can
+ * wait as long as its sender wants, such as that of a TCP connection with SO_LINGER.
+ *
+ * @throws {SysError} When it is no unix socket.
+ */
+export function setTakesDescriptors(fd: number, takes: boolean): void {
+  try {
+    setIntOption({ fd, level: SOL_SOCKET, name: SO_PASSRIGHTS }, takes ? 1 : 0);
+  } catch (error) {
+    if (!(error instanceof SysError && error.errno === ENOPROTOOPT)) throw error;
+  }
 }
 
 /** The result of one call of {@linkcode receiveWithFds}. */

@@ -17,8 +17,9 @@ import {
   SOL_SOCKET,
 } from "../ffi/constants.ts";
 import type { Admission } from "./connect_permission.ts";
-import { isNonblocking, restorePipeSize, setNonblocking } from "../fd/descriptor.ts";
+import { closeFd, isNonblocking, restorePipeSize, setNonblocking } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
+import { libc } from "../ffi/libc.ts";
 import { hasFilter, removeFilter } from "./bpf.ts";
 import {
   type ChangedOption,
@@ -38,6 +39,10 @@ import {
 } from "./socket.ts";
 import { setReuseAddress } from "./open_listener.ts";
 import { getIntOption } from "./socket_options.ts";
+
+const SO_LINGER = 13;
+/** struct linger, both fields 0. */
+const NO_LINGER = new Uint8Array(8);
 
 /** A listener without filter and with default options, as it is opened. */
 const EVERYBODY: Admission = { filtered: false, options: [] };
@@ -142,6 +147,18 @@ export function giveUpAddress(fd: number): void {
   if (listens(fd)) shutdownSocket(fd);
   else disconnectSocket(fd);
   setReuseAddress(fd);
+}
+
+/**
+ * Closes a listener without a wait. A process that shares it may have made it a connection, whose last close(2) waits
+ * until its peer has read everything (socket(7), SO_LINGER).
+ *
+ * @param fd The listener, of any kind. Owned.
+ */
+export function closeListener(fd: number): void {
+  // Fails for a named pipe, which has no such option.
+  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.byteLength);
+  closeFd(fd);
 }
 
 function differences(fd: number, { filtered, options }: Admission): ChangedOption[] {

@@ -2,7 +2,7 @@
  * The options of a listener that its connections inherit (socket(7), ip(7), ipv6(7), tcp(7), unix(7)).
  *
  * A listener should have the values of a new socket of the same family, since many defaults are system
- * settings and change with them. Values are compared as the kernel's bytes.
+ * settings and change with them; a unix socket takes no descriptors unless its service does. Values are compared as the kernel's bytes.
  *
  * @module
  */
@@ -12,11 +12,13 @@ import {
   AF_UNIX,
   IPPROTO_IPV6,
   IPPROTO_TCP,
+  SO_PASSRIGHTS,
   SOL_SOCKET,
 } from "../ffi/constants.ts";
 import { closeFd } from "../fd/descriptor.ts";
 import { SysError } from "../ffi/errors.ts";
 import { libc } from "../ffi/libc.ts";
+import { setTakesDescriptors } from "./fd_passing.ts";
 import { setBytesOption, setIntOption } from "./socket_options.ts";
 import { newSocket } from "./socket.ts";
 
@@ -118,7 +120,7 @@ const OPTIONS_OF: ReadonlyMap<number, readonly ListenerOption[]> = new Map([
     option([SOL_SOCKET, 16], changed("SO_PASSCRED")),
     option([SOL_SOCKET, 34], changed("SO_PASSSEC")),
     option([SOL_SOCKET, 76], changed("SO_PASSPIDFD")),
-    option([SOL_SOCKET, 83], changed("SO_PASSRIGHTS")),
+    option([SOL_SOCKET, SO_PASSRIGHTS], changed("SO_PASSRIGHTS")),
   ]],
 ]);
 
@@ -190,6 +192,12 @@ export function changedOptions(
   });
 }
 
+/** The values of a unix socket that takes descriptors, and has changed nothing else. */
+export function takingDescriptors(): OptionValues {
+  const one = new Uint8Array(new Int32Array([1]).buffer).toHex();
+  return optionsFor(AF_UNIX).map(({ name }) => name === SO_PASSRIGHTS ? one : "");
+}
+
 function optionsFor(family: number): readonly ListenerOption[] {
   return OPTIONS_OF.get(family) ?? [];
 }
@@ -223,6 +231,7 @@ function valuesOfNew(family: number): readonly string[] {
   if (known !== undefined && nowMs - known.atMs < NEW_FOR_MS) return known.values;
   const fd = newSocket(family);
   try {
+    if (family === AF_UNIX) setTakesDescriptors(fd, false);
     const values = optionsFor(family).map((option) => read(fd, option));
     newOnes.set(family, { values, atMs: nowMs });
     return values;

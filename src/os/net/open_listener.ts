@@ -15,6 +15,7 @@ import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
 import { ParentDirectory, unlessMissing } from "../fs/parent_directory.ts";
 import { bindFile, makeFifo } from "./made_file.ts";
 import { IPV6_V6ONLY, listen, type ListenAddress, newSocket } from "./socket.ts";
+import { setTakesDescriptors } from "./fd_passing.ts";
 import type { FileAccess, SocketFile } from "./socket_file.ts";
 import { setIntOption } from "./socket_options.ts";
 
@@ -22,6 +23,16 @@ const SO_REUSEADDR = 2, SO_REUSEPORT = 15;
 
 /** The errors of open(2) for a directory, a socket and a link, instead of a named pipe. */
 const NO_FIFO: readonly number[] = [EISDIR, ENXIO, ELOOP];
+
+/** How the file of a listener is made, and what its clients may do. */
+export interface ListenerAccess extends FileAccess {
+  /**
+   * Whether clients of a unix socket may send descriptors; see {@linkcode setTakesDescriptors}.
+   *
+   * @default {false}
+   */
+  readonly takesDescriptors?: boolean;
+}
 
 /** A listening descriptor, and the file that was created for it, if any. */
 export interface OpenedListener {
@@ -49,7 +60,7 @@ export interface OpenedListener {
  * @throws {RangeError} When the path of a unix socket is longer than 107 bytes.
  * @throws {Error} When the path is a file of another kind.
  */
-export function openListener(address: ListenAddress, access?: FileAccess): OpenedListener {
+export function openListener(address: ListenAddress, access?: ListenerAccess): OpenedListener {
   switch (address.kind) {
     case "inet":
       return { fd: listenInet(address) };
@@ -155,10 +166,11 @@ export function setReusePort(fd: number): void {
   setIntOption({ fd, level: SOL_SOCKET, name: SO_REUSEPORT });
 }
 
-function listenUnix(path: string, access?: FileAccess): OpenedListener {
+function listenUnix(path: string, access?: ListenerAccess): OpenedListener {
   using directory = ParentDirectory.openTrusted(path);
   removeStaleSocket(directory);
   return closingOnError(newSocket(AF_UNIX), (fd) => {
+    setTakesDescriptors(fd, access?.takesDescriptors ?? false);
     const complete = () => listen(fd, path);
     return { fd, socketFile: bindFile(fd, directory, { access, complete }) };
   });

@@ -1,9 +1,21 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
 import { SysError } from "../../../src/os/ffi/errors.ts";
-import { type Received, receiveWithFds, sendWithFds } from "../../../src/os/net/fd_passing.ts";
+import {
+  type Received,
+  receiveWithFds,
+  sendWithFds,
+  setTakesDescriptors,
+} from "../../../src/os/net/fd_passing.ts";
 import { socketPair } from "../../../src/os/net/socket.ts";
-import { flagsOf, leavesNothingOpen, openFile, targetOf } from "../../support/descriptors.ts";
+import {
+  flagsOf,
+  leavesNothingOpen,
+  openFile,
+  targetOf,
+  whyNoRefusal,
+} from "../../support/descriptors.ts";
+import { leaveOut } from "../../support/left_out.ts";
 import { startFunction, withOpenFileLimit } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 
@@ -200,4 +212,23 @@ Deno.test("receiveWithFds() tells of a set cut short at the limit of open files,
   assert(none.startsWith(`${cut} 0, `), none);
   assert(some.startsWith(`${cut} 4, `), some);
   assertEquals([all, left], ["1 10", "0"]);
+});
+
+Deno.test("setTakesDescriptors() has the kernel refuse descriptors, and nothing else", async (t) => {
+  const why = whyNoRefusal();
+  if (why !== undefined) return leaveOut(t, why);
+  await leavesNothingOpen(() => {
+    const [one, two] = socketPair();
+    setTakesDescriptors(two, false);
+    const byte = new Uint8Array([1]);
+    assertThrows(() => sendWithFds(one, byte, [0]), SysError, "EPERM");
+    assertEquals(sendWithFds(one, byte), 1);
+    assertEquals(receive(two), { length: 1, fds: [] });
+    assertEquals(sendWithFds(two, byte, [0]), 1, "in the other direction");
+    setTakesDescriptors(two, true);
+    assertEquals(sendWithFds(one, byte, [0]), 1);
+    const { fds } = receive(two);
+    assertEquals(fds.length, 1);
+    [one, two, ...fds].forEach(closeFd);
+  });
 });

@@ -22,6 +22,9 @@ FLOOD_SECONDS = 1.0
 
 control = socket.socket(fileno=int(sys.argv[sys.argv.index("-server-control") + 1]))
 generation = 0
+# What stays open.
+kept = []
+listeners_of_parent = []
 
 
 def frame(kind, payload=b"", length=None, descriptors=0):
@@ -91,9 +94,56 @@ def spoil(listener):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def fill(connection):
+    """Has the last close(2) of a connection wait for an hour, whoever calls it: its peer reads nothing."""
+    connection.setblocking(False)
+    try:
+        while True:
+            connection.send(bytes(1 << 16))
+    except BlockingIOError:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+
+
+def send_lingering():
+    """Leaves the last close(2) of a connection to the master, which receives no descriptor."""
+    with socket.create_server(("127.0.0.1", 0)) as sink:
+        connection = socket.create_connection(sink.getsockname())
+        kept.append(sink.accept())
+    fill(connection)
+    try:
+        socket.send_fds(control, [report(HEARTBEAT)], [connection.fileno()])
+    except PermissionError:
+        kept.append(connection)
+        return "refused"
+    connection.close()
+    return "a connection is sent"
+
+
+def connect(listener):
+    """Turns a listener of TCP into such a connection, and leaves its peer to a child until the master is gone."""
+    if listener.family == socket.AF_UNIX:
+        return
+    with socket.create_server(("127.0.0.1", 0)) as sink:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.setblocking(True)
+        listener.connect(sink.getsockname())
+        kept.append(sink.accept())
+    fill(listener)
+    master = os.getppid()
+    if os.fork() == 0:
+        os.closerange(0, 3)
+        for other in [control, *listeners_of_parent]:
+            other.close()
+        until = time.monotonic() + 120
+        while os.path.exists(f"/proc/{master}/ns") and time.monotonic() < until:
+            time.sleep(0.02)
+        os._exit(0)
+
+
 def to_listeners(attack):
     """Makes an attack on each listener."""
     def attack_all(listeners):
+        listeners_of_parent[:] = listeners
         for listener in listeners:
             attack(listener)
         return f"{len(listeners)} listeners"
@@ -107,6 +157,8 @@ ATTACKS = {
     "foreign": lambda listeners: flood(report(HEARTBEAT, pid=1)),
     "own": lambda listeners: flood_own(),
     "long-frame": lambda listeners: long_frame(),
+    "lingering": lambda listeners: send_lingering(),
+    "connect": to_listeners(connect),
     "shutdown": to_listeners(lambda listener: listener.shutdown(socket.SHUT_RD)),
     "filter": to_listeners(lock_filter),
     "spoil": to_listeners(spoil),
