@@ -190,16 +190,19 @@ export class ControlClient implements Disposable {
     this.close();
   }
 
-  async #send(command: string, args: object): Promise<number> {
-    const id = this.#nextId++;
-    const line = `${JSON.stringify({ ...args, v: CONTROL_VERSION, id, do: command })}\n`;
-    let bytes = new TextEncoder().encode(line);
-    while (bytes.length > 0) bytes = bytes.subarray(await this.#conn.write(bytes));
-    return id;
+  async #send(request: object): Promise<void> {
+    let bytes = new TextEncoder().encode(`${JSON.stringify(request)}\n`);
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(await this.#conn.write(bytes));
+    } catch (error) {
+      // The master has closed the connection, and may have said why.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
   }
 
   async #ask(command: string, args: object, { onProgress }: RequestOptions): Promise<unknown> {
-    const id = await this.#send(command, args);
+    const id = this.#nextId++;
+    await this.#send({ ...args, v: CONTROL_VERSION, id, do: command });
     for (;;) {
       const { value: answer, done } = await this.#lines.next();
       if (done) {

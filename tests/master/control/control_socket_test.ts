@@ -10,6 +10,7 @@ import { MAX_REQUEST_BYTES } from "../../../src/control/messages.ts";
 import {
   ControlSocket,
   type ControlSocketOptions,
+  MAX_CLIENTS,
 } from "../../../src/master/control/control_socket.ts";
 import { type CommandHandlers, ControlError } from "../../../src/master/control/requests.ts";
 import { systemClock } from "../../../src/os/clock/clock.ts";
@@ -458,6 +459,23 @@ Deno.test("the client that has been idle longest makes room for a new one", asyn
     await within(clients[0].closed(), { what: "the end of the first client" });
     assertEquals((await clients[39].request("hello")).pid, Deno.pid);
     for (const client of clients) client.close();
+  });
+});
+
+Deno.test("ControlClient.request() tells why the master has closed the connection before", async () => {
+  await withSocket({}, async (path) => {
+    using first = await ControlClient.connect(path);
+    await first.request("hello");
+    const others: ControlClient[] = [];
+    for (let i = 0; i < MAX_CLIENTS; i++) {
+      const client = await ControlClient.connect(path);
+      others.push(client);
+      await client.request("hello");
+    }
+    const error = await assertRejects(() => first.request("hello"), ControlRequestError);
+    assertEquals(error.failure.code, "busy");
+    await assertRejects(() => first.request("hello"), Deno.errors.UnexpectedEof);
+    for (const client of others) client.close();
   });
 });
 
