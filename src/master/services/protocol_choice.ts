@@ -43,11 +43,12 @@ function ambiguityOf(located: Located): Ambiguity | undefined {
   if (!isAuto || path === view.selfPath) return undefined;
   const program = candidatesFor(view, path).find(wrapperKind) ?? path;
   // A script may be an argument of another program as well.
-  const isPrefix = wrapperKind(program) === "prefix";
+  const name = baseName(program), isPrefix = wrapperKind(program) === "prefix";
   const behind = args.find((arg) =>
     /^deno(?:@.*)?$/.test(baseName(arg)) || isPrefix && isScriptFile(arg)
   );
-  return ambiguityOfWrapper(baseName(program), behind);
+  // Deno runs what the command of node names, and no script that names node itself.
+  return ambiguityOfWrapper(name, { behind, isByNode: baseName(path) === "node" });
 }
 
 /** What a program may be: itself, the target of its link, the interpreter of its script. */
@@ -93,7 +94,10 @@ function ambiguityOfDeno(args: readonly string[]): Ambiguity | undefined {
   return { found: `deno ${word}, which runs no server`, expected: "deno run -A SCRIPT" };
 }
 
-function ambiguityOfWrapper(name: string, behind: string | undefined): Ambiguity | undefined {
+function ambiguityOfWrapper(
+  name: string,
+  { behind, isByNode }: { readonly behind: string | undefined; readonly isByNode: boolean },
+): Ambiguity | undefined {
   switch (wrapperKind(name)) {
     case "shell":
       return {
@@ -104,7 +108,8 @@ function ambiguityOfWrapper(name: string, behind: string | undefined): Ambiguity
     case "interpreter":
       return {
         found: `a program of ${name}`,
-        expected: "server-protocol = systemd for one that takes LISTEN_FDS, " +
+        expected: `server-protocol = ${isByNode ? "deno for one that listens by itself, " : ""}` +
+          "systemd for one that takes LISTEN_FDS, " +
           "or libzc for one that takes LIB-ZC's arguments and descriptors",
       };
     case "runner":

@@ -323,8 +323,10 @@ Deno.test("locate() says where a missing script may be", () => {
   );
 });
 
-const SYSTEMD = "server-protocol = systemd for one that takes LISTEN_FDS, " +
+const SYSTEMD_OR_LIBZC = "systemd for one that takes LISTEN_FDS, " +
   "or libzc for one that takes LIB-ZC's arguments and descriptors";
+const SYSTEMD = `server-protocol = ${SYSTEMD_OR_LIBZC}`;
+const NODE = `server-protocol = deno for one that listens by itself, ${SYSTEMD_OR_LIBZC}`;
 const SHELL = 'server-protocol = control where it ends in exec deno run -A ... "$@", ' +
   "libzc for a server of LIB-ZC, or systemd for one that takes LISTEN_FDS";
 const BEHIND = "expected server-protocol = control where it becomes that program with " +
@@ -339,9 +341,9 @@ const DOUBTFUL: Readonly<Record<string, string>> = {
   "./run.sh": `a script of sh, which may become any program, expected ${SHELL}`,
   "sh -c 'exec bin/imapd'": `a script of sh, which may become any program, expected ${SHELL}`,
   "env X=1 ./run.sh": `a script of sh, which may become any program, expected ${SHELL}`,
-  "node server.js": `a program of node, expected ${SYSTEMD}`,
-  "node -e 1": `a program of node, expected ${SYSTEMD}`,
-  "env X=1 node server.js": `a program of node, expected ${SYSTEMD}`,
+  "node server.js": `a program of node, expected ${NODE}`,
+  "node -e 1": `a program of node, expected ${NODE}`,
+  "env X=1 node server.js": `a program of node, expected ${NODE}`,
   "./server.py": `a program of python3, expected ${SYSTEMD}`,
   "./flags.mjs.sh": `a program of node, expected ${SYSTEMD}`,
   "npx -y deno@1.0.0 run bin/server.ts":
