@@ -8,7 +8,12 @@ import type { ProgramLookup } from "../../src/master/services/program_lookup.ts"
 import { UnknownAccountError } from "../../src/os/user/accounts.ts";
 
 /** What there is at a path: the text of an executable, or something else. */
-export type FakeFile = { readonly executable: string } | "file" | "directory" | "dead link";
+export type FakeFile =
+  | { readonly executable: string }
+  | "file"
+  | "directory"
+  | "dead link"
+  | "out of reach";
 
 /** The users, each with a group of the same name and number; `self` is the master. */
 const IDS: ReadonlyMap<string, number> = new Map([["self", 1000], ["www", 33], ["mail", 8]]);
@@ -61,6 +66,7 @@ export function fakeLookup(
     isFile: (path) => at(path) === "file" || isExecutable(path),
     isDirectory: (path) => at(path) === "directory",
     isDeadLink: (path) => at(path) === "dead link",
+    isOutOfReach: (path) => at(path) === "out of reach",
     realPath: (path) => path,
     pathInRoot: (root, path) => `${root}${resolvePath("/", path)}`,
     interpreterLine(path) {
@@ -68,7 +74,7 @@ export function fakeLookup(
       return typeof file === "object" && file.executable.startsWith("#!") ? file.executable : "";
     },
     fileStamp: (path) =>
-      at(path) === "directory" || at(path) === "dead link"
+      ["directory", "dead link", "out of reach"].includes(`${at(path)}`)
         ? undefined
         : at(path) && JSON.stringify(at(path)),
     fileMode: () => undefined,

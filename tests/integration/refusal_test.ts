@@ -139,6 +139,26 @@ Deno.test("a start as an ordinary user is refused where the directory of the set
   for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o700);
 });
 
+Deno.test("a start as an ordinary user names a program that is out of reach, and does not call it missing", async () => {
+  await using site = new Site();
+  const home = site.dir.file("home"), refused: string[] = [];
+  Deno.mkdirSync(home);
+  for (const [id, name] of Object.entries({ a: "web.ts", b: "imapd" })) {
+    Deno.writeTextFileSync(`${home}/${name}`, "#!/bin/sh\n", { mode: 0o755 });
+    const address = `${site.dir.path}/${id}.socket`;
+    site.write(`${id}.cf`, { "server-command": `${home}/${name}`, "server-service": address });
+    refused.push(
+      `DIR/conf/${id}.cf:1: server-command: Cannot run "DIR/home/${name}": DIR/home/${name} ` +
+        "behind a directory that this user may not enter, " +
+        "expected a path that the user of the master may follow",
+    );
+  }
+  for (const path of [site.dir.path, site.conf]) Deno.chmodSync(path, 0o777);
+  Deno.chmodSync(home, 0o000);
+  assertEquals(await refusedStart(site, { program: ORDINARY }), refused);
+  Deno.chmodSync(home, 0o700);
+});
+
 Deno.test("an address behind a link of another user is refused, with its line in the settings", async () => {
   await using site = new Site();
   Deno.mkdirSync(site.dir.file("target"));

@@ -259,6 +259,7 @@ function missingScript(
   if (other !== undefined) return other;
   if (view.isDirectory(word)) return { found: "a directory", expected: "a script" };
   const path = view.pathOf(word);
+  if (view.isOutOfReach(word)) return outOfReach(path);
   const beside = file === undefined ? undefined : file.replace(/[^/]*$/, word);
   const isBeside = !word.startsWith("/") && beside !== undefined && view.isFile(beside);
   const missing = path === word ? "no such file" : `no such file ${path}`;
@@ -268,6 +269,12 @@ function missingScript(
       ? `${beside}, since a path does not start from the settings file`
       : "a script",
   };
+}
+
+/** A path about whose end nothing is known, not even that there is none. */
+function outOfReach(path: string): { readonly found: string; readonly expected: string } {
+  const found = `${path} behind a directory that this user may not enter`;
+  return { found, expected: "a path that the user of the master may follow" };
 }
 
 /** @param script What it is to run, if a master that has no Deno of its own was not told to run `deno`. */
@@ -296,6 +303,9 @@ export function findExecutable(program: string, view: View): string {
   if (executable !== undefined) return executable;
   const other = noProgram(program);
   if (other !== undefined) throw new TypeError(cannot("run", program, other));
+  if (isPath && view.isOutOfReach(program)) {
+    throw new TypeError(cannot("run", program, outOfReach(view.pathOf(program))));
+  }
   const found = candidates.some((path) => view.isFile(path))
     ? "a file that may not be executed"
     : isPath && view.isDirectory(program)

@@ -38,6 +38,8 @@ export interface ProgramLookup {
   isDirectory(path: string): boolean;
   /** Whether a path is a dangling link. */
   isDeadLink(path: string): boolean;
+  /** Whether a path leads through a directory that the master may not enter. */
+  isOutOfReach(path: string): boolean;
   /** See `src/os/process/program_lookup.ts`. */
   interpreterLine(path: string): string;
   /** See `src/os/process/program_lookup.ts`. */
@@ -125,6 +127,7 @@ export function viewFrom(
       const isLink = found !== `${outside(directory || "/")}/${name}`;
       return isLink && !lookup.isFile(found) && !lookup.isDirectory(found);
     },
+    isOutOfReach: (path) => lookup.isOutOfReach(outside(path)),
     isExecutable: (path) => lookup.isExecutable(outside(path)),
     interpreterLine: (path) => lookup.interpreterLine(outside(path)),
     fileStamp: (path) => lookup.fileStamp(outside(path)),
@@ -145,6 +148,7 @@ export function viewIn(view: View, directory: string | undefined): View {
     isFile: (path) => view.isFile(at(path)),
     isDirectory: (path) => view.isDirectory(at(path)),
     isDeadLink: (path) => view.isDeadLink(at(path)),
+    isOutOfReach: (path) => view.isOutOfReach(at(path)),
     programText: (path) => view.programText(at(path)),
     pathOf: (path) => view.pathOf(at(path)),
   };

@@ -100,6 +100,16 @@ export function isDeadLink(path: string): boolean {
   }
 }
 
+/** Whether a path leads through a directory that this process may not enter, so that nothing is known of its end. */
+export function isOutOfReach(path: string): boolean {
+  try {
+    statPath(path);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied;
+  }
+}
+
 /** Whether a path leads to a file with any execute bit; only an attempt shows whether this user may. */
 export function isExecutable(path: string): boolean {
   const found = stat(path);

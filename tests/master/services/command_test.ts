@@ -323,6 +323,21 @@ Deno.test("locate() says where a missing script may be", () => {
   );
 });
 
+Deno.test("locate() does not call a program missing behind a directory that the master may not enter", () => {
+  const lookup = fakeLookup({
+    "/home/ann/server.ts": "out of reach",
+    "/home/ann/imapd": "out of reach",
+  });
+  for (const command of ["/home/ann/server.ts", "/home/ann/imapd"]) {
+    const service = configOf("x", { command });
+    assertEquals(
+      assertThrows(() => locate(service, { lookup, cwd }).program, TypeError).message,
+      `Cannot run "${command}": ${command} behind a directory that this user may not enter, ` +
+        "expected a path that the user of the master may follow",
+    );
+  }
+});
+
 const SYSTEMD_OR_LIBZC = "systemd for one that takes LISTEN_FDS, " +
   "or libzc for one that takes LIB-ZC's arguments and descriptors";
 const SYSTEMD = `server-protocol = ${SYSTEMD_OR_LIBZC}`;
