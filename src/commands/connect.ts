@@ -226,8 +226,10 @@ function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", stri
       expected: "a master of this version, with master-control as here",
     });
   }
+  // The whole path shows a call in another directory than that of the start.
+  const lock = resolvePath(ownCommand().cwd, pidFile);
   return cannot("reach the master", path, {
-    found: `no master runs: nothing holds the lock of ${pidFile}`,
+    found: `no master runs: nothing holds the lock of ${lock}`,
     expected: "a running master: start one with zc start, or give -C and -pid-file as it was " +
       "started with",
   });
