@@ -4,7 +4,8 @@
  * @module
  */
 import type { ParsedArguments } from "../config/args.ts";
-import { cannot, ConfigError } from "../config/errors.ts";
+import { cannot, ConfigError, problemAt } from "../config/errors.ts";
+import { type Config, settingOrigin } from "../config/config.ts";
 import { readStrictly } from "../config/effective.ts";
 import { controlPath } from "../config/control_path.ts";
 import { PID_FILE } from "../config/settings.ts";
@@ -18,6 +19,7 @@ import { RECENT_MAX } from "../master/outputs/recent_lines.ts";
 import { newProcessCommand, ownCommand } from "../master/upgrade/command.ts";
 import { delay, systemClock } from "../os/clock/clock.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
+import { SysError } from "../os/ffi/errors.ts";
 import { readRegularFile } from "../os/fs/regular_file.ts";
 import { openTrustedToAppend } from "../os/fs/trusted_open.ts";
 import { type ChildProcess, describeExit } from "../os/process/child_process.ts";
@@ -87,7 +89,7 @@ export async function startDaemon(
     const about = { found: "master-control = off", expected: "a control socket, which tells when" };
     return fail(cannot("wait for", "master", about), EXIT.configuration);
   }
-  using file = openOutput(output);
+  using file = openOutput(output, config);
   const [program, ...argv] = newProcessCommand(ownCommand(), ["start", ...masterArgs]);
   const child = systemSpawner.spawnPlaced({
     path: program,
@@ -189,10 +191,25 @@ interface OutputFile extends Disposable {
   readonly position: number;
 }
 
-function openOutput(path: string): OutputFile {
-  const fd = openTrustedToAppend(path, OWNER_ALONE);
+/** @throws {ConfigError} When the file can't be made or written. */
+function openOutput(path: string, config: Config): OutputFile {
+  const fd = appendTo(path, config);
   const { size: position } = Deno.statSync(aliasOf(fd));
   return { path, fd, position, [Symbol.dispose]: () => closeFd(fd) };
+}
+
+function appendTo(path: string, config: Config): number {
+  try {
+    return openTrustedToAppend(path, OWNER_ALONE);
+  } catch (cause) {
+    if (!(cause instanceof SysError)) throw cause;
+    const { name: key } = PID_FILE,
+      message = cannot("write", path, {
+        found: cause.found,
+        expected: "a file for the output of the master, in a directory that this user may write to",
+      });
+    throw new ConfigError([problemAt(settingOrigin(config, key), { key, message })], { cause });
+  }
 }
 
 /** A name of an open file, which stays its own whatever is at its path by now. */
