@@ -21,8 +21,13 @@ interface ListenOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The methods of a server that are its own while it has a socket of the master. */
-type OwnMethods = Server & { closeIdleConnections?: () => void };
+/** A server of node:net, or one of node:http with another method. */
+type NodeServer = Server & { closeIdleConnections?: () => void };
+
+/** The methods that are replaced while a server has a socket of the master. */
+const REPLACED = ["address", "close", "closeIdleConnections"] as const;
+
+type Methods = Partial<Pick<NodeServer, typeof REPLACED[number]>>;
 
 const PENDING = new WeakSet<Server>();
 
@@ -66,7 +71,8 @@ function requestedBy(options: ListenOptions): RequestedAddress | undefined {
 }
 
 /** Has a server listen as soon as its socket is there; until then it has its address already. */
-async function serve(server: OwnMethods, service: ProgramService): Promise<void> {
+async function serve(server: NodeServer, service: ProgramService): Promise<void> {
+  const given = methodsOf(server);
   let isClosed = false;
   PENDING.add(server);
   server.once("close", () => service.release());
@@ -83,14 +89,14 @@ async function serve(server: OwnMethods, service: ProgramService): Promise<void>
     if (!isClosed) queueMicrotask(() => server.emit("close"));
     isClosed = true;
     PENDING.delete(server);
-    restore(server);
+    restore(server, given);
     return server;
   };
   Object.assign(server, { address, close: closePending });
   try {
     const stop = await service.use(() => !isClosed, ({ fd, type }) => {
       PENDING.delete(server);
-      restore(server);
+      restore(server, given);
       return openNodeServer(fd, type, server);
     });
     if (stop !== undefined) closeGently(server, stop);
@@ -99,18 +105,23 @@ async function serve(server: OwnMethods, service: ProgramService): Promise<void>
   }
 }
 
-/** Gives a server the methods of its class again. */
-function restore(server: OwnMethods): void {
-  for (const name of ["address", "close", "closeIdleConnections"] as const) {
-    Reflect.deleteProperty(server, name);
-  }
+/** The methods that the program itself has replaced. */
+function methodsOf(server: NodeServer): Methods {
+  const own = REPLACED.filter((name) => Object.hasOwn(server, name));
+  return Object.fromEntries(own.map((name) => [name, server[name]]));
+}
+
+/** Gives a server its methods again. */
+function restore(server: NodeServer, given: Methods): void {
+  for (const name of REPLACED) Reflect.deleteProperty(server, name);
+  Object.assign(server, given);
 }
 
 /**
  * Makes `close` lose nothing: a connection is closed after an answer that says so, or when it was idle for a while.
  * Node closes idle connections at once, with the requests that are on their way.
  */
-function closeGently(server: OwnMethods, stop: () => void): void {
+function closeGently(server: NodeServer, stop: () => void): void {
   const close = server.close.bind(server);
   let isClosing = false;
   const closeIdle = server.closeIdleConnections?.bind(server);
