@@ -96,6 +96,13 @@ export function capturedRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
   return encoder.encode(`<${SEVERITIES[record.level]}>${indented(bodyOf(record))}\n`);
 }
 
+/**
+ * What a server writes before the message of the runtime about the error that ends it, so that a
+ * master that reads the output knows it from a line of the program. It shows nothing anywhere else:
+ * a server does not know so early who reads.
+ */
+export const UNCAUGHT_MARK = "\x1b[m";
+
 /** One JSON object a line, with the field names of OpenTelemetry's log data model. */
 export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
   const { timeMs, level, ident, pid, text, position, service, stream } = record;

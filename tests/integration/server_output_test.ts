@@ -117,6 +117,45 @@ Deno.test("the trace of an uncaught error arrives whole and in order, and its me
   await master.stop();
 });
 
+/** Programs with an error that nothing awaits, and the level of the line that tells it. */
+const BROKEN: readonly (readonly [program: string, level: string, protocol?: string])[] = [
+  ["coroutine module", "error"],
+  ["aio module", "error"],
+  ["serve module", "error"],
+  ["serve callback", "error"],
+  ["unchanged module", "error", "deno"],
+  ["unchanged callback", "error", "deno"],
+  ["unchanged line", "error", "deno"],
+  ["unchanged 'handled by listener'", "info", "deno"],
+  ["unchanged 'handled by node'", "info", "deno"],
+  // Its process knows of no master.
+  ["plain module", "info"],
+];
+
+for (const permissions of ["all", "none"]) {
+  Deno.test(`the message about an error that ends a server has the level error, with permissions = ${permissions}`, async () => {
+    await using site = new Site();
+    for (const [index, [program, , protocol]] of BROKEN.entries()) {
+      site.write(`broken${index}.cf`, {
+        "server-command": `${site.server("broken")} ${program}`,
+        "server-permissions": permissions,
+        "server-service": `127.0.0.1:${site.port()}`,
+        ...(protocol !== undefined && { "server-protocol": protocol }),
+      });
+    }
+    const master = await site.start();
+    for (const [index, [program, level]] of BROKEN.entries()) {
+      const text = "(?:error: Uncaught [^\\n]*Error: |handled )boom$";
+      const [, found] = await master.logs(
+        new RegExp(`(\\w+) broken${index}\\[\\d+\\] ${text}`, "m"),
+      );
+      assertEquals(found, level, program);
+    }
+    await master.logs(/ info broken\d\[\d+\] a line without its end$/m);
+    await master.stop();
+  });
+}
+
 Deno.test("a trace is one record of a log service: whole, with its service and process", async () => {
   await using site = new Site();
   const program = site.dir.write(

@@ -2,15 +2,17 @@
  * One captured output of a process: its lines become log records.
  *
  * A line may begin with its level as `<N>`, in the numbers of syslog (sd-daemon(3)); without one it counts as
- * information. A line that is indented belongs to the record of the line before it if both were read
+ * information, but for the message of the runtime about the error that ends a server, which the server marks. A
+ * line that is indented belongs to the record of the line before it if both were read
  * together, as the lines of a stack trace are.
  *
  * Pure but for the clock that it is given.
  *
  * @module
  */
-import type { LogLevel } from "../../log/record.ts";
 import { counted } from "../../config/errors.ts";
+import { UNCAUGHT_MARK } from "../../log/formats.ts";
+import type { LogLevel } from "../../log/record.ts";
 import { readableBytes } from "../../os/ffi/byte_text.ts";
 import { type LineLimit, LINES_PER_SECOND } from "./line_limit.ts";
 import { LineSplitter } from "./line_splitter.ts";
@@ -29,6 +31,8 @@ const LEVELS: readonly LogLevel[] = [
   ...["error", "error", "error", "error", "warn", "info", "info", "debug"] as const,
 ];
 const INDENTED = /^[ \t]/;
+/** The message of the runtime, where a server has marked it. */
+const UNCAUGHT = `${UNCAUGHT_MARK}error: Uncaught `;
 
 /** How often dropped lines are told at most. */
 export const NOTICE_MS = 1_000;
@@ -62,7 +66,7 @@ export class CapturedStream {
       if (!options.limit.take()) this.#dropped++;
       else {
         this.#tellDropped();
-        this.#add(readableBytes(line));
+        this.#addMarked(readableBytes(line));
       }
     });
   }
@@ -95,6 +99,16 @@ export class CapturedStream {
     this.#passOn();
     this.#toldAtMs = -Infinity;
     this.#tellDropped();
+  }
+
+  /** Adds a line, which may be of both: the program may have left its last line without an end. */
+  #addMarked(line: string): void {
+    const at = line.indexOf(UNCAUGHT);
+    if (at < 0) this.#add(line.startsWith(UNCAUGHT_MARK) ? line.slice(UNCAUGHT_MARK.length) : line);
+    else {
+      if (at > 0) this.#add(line.slice(0, at));
+      this.#add(`<3>${line.slice(at + UNCAUGHT_MARK.length)}`);
+    }
   }
 
   #add(line: string): void {

@@ -45,6 +45,7 @@ import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { MasterLink } from "./master_link.ts";
 import { advisePermissions, permissionAdvice } from "../lifecycle/missing_permission.ts";
 import { ownCommand, programName } from "./own_program.ts";
+import { markUncaughtErrors } from "./unhandled_errors.ts";
 import {
   type Mode,
   ORPHAN_SECONDS,
@@ -53,9 +54,12 @@ import {
   type UnchangedProgram,
 } from "./server.ts";
 
+const CONTROL_ARGUMENT = `-${SERVER_CONTROL.name}`;
+
 // At import: the modules of a program run before its main function.
 advisePermissions();
-keepControlFromChildren(`-${SERVER_CONTROL.name}`);
+keepControlFromChildren(CONTROL_ARGUMENT);
+if (Deno.args.at(-2) === CONTROL_ARGUMENT) markUncaughtErrors();
 
 const HOOKS = {
   known: ["serviceRegister", "beforeService", "beforeSoftstop"],

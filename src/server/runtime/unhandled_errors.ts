@@ -1,13 +1,32 @@
 /**
- * Logging of unhandled errors: rejected promises that a handler has not awaited, and exceptions in
- * callbacks. By default the runtime ends the process for them, and with it every connection.
+ * Unhandled errors: rejected promises that a handler has not awaited, and exceptions in callbacks. By
+ * default the runtime ends the process for them, and with it every connection. A server that serves
+ * logs them instead; before that, and in an unchanged program, its master learns what they are.
  *
  * @module
  */
+import { UNCAUGHT_MARK } from "../../log/formats.ts";
 import { logLine, zdebug } from "../../log/log.ts";
+import { writeOutput } from "../../log/outputs.ts";
 import { closeQuietly } from "../lifecycle/connection_set.ts";
 import { currentlyServed } from "../lifecycle/served.ts";
 import { isClosedHere, isPeerGone } from "../lifecycle/ended_connection.ts";
+
+/** Whether they are logged. */
+let areLogged = false;
+
+/**
+ * Marks the runtime's message about an error that ends this process, for the master that reads it. The
+ * program may still handle the error: then no such message follows the mark, and the master drops it.
+ */
+export function markUncaughtErrors(): void {
+  const mark = (event: Event) => {
+    if (areLogged || event.defaultPrevented) return;
+    writeOutput("stderr", new TextEncoder().encode(UNCAUGHT_MARK));
+  };
+  addEventListener("error", mark);
+  addEventListener("unhandledrejection", mark);
+}
 
 /**
  * Logs such errors from now on and lets the process continue. The connection of a rejection is closed, where it is
@@ -42,7 +61,9 @@ export function logUnhandledErrors(services: readonly string[]): () => void {
   };
   addEventListener("unhandledrejection", onRejection);
   addEventListener("error", onError);
+  areLogged = true;
   return () => {
+    areLogged = false;
     removeEventListener("unhandledrejection", onRejection);
     removeEventListener("error", onError);
   };

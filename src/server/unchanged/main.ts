@@ -27,6 +27,7 @@ import { replaceFunctions } from "../../os/net/runtime_functions.ts";
 import { keepControlFromChildren } from "../backend/chosen.ts";
 import { DRAIN_LIMIT_SECONDS, serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { runServer } from "../runtime/runtime.ts";
+import { markUncaughtErrors } from "../runtime/unhandled_errors.ts";
 import { serviceText } from "./addresses.ts";
 import { makeListen, makeListenTls } from "./deno_listen.ts";
 import { makeServe } from "./deno_serve.ts";
@@ -84,6 +85,7 @@ function removeVariable(name: string): void {
 
 function prepare(start: UnchangedStart): void {
   keepControlFromChildren(`-${SERVER_CONTROL.name}`, start.args);
+  markUncaughtErrors();
   const signals = new ProgramSignals();
   let hasBegun = false;
   const begin = () => {

@@ -42,6 +42,24 @@ Deno.test("CapturedStream makes a record of each line, at the level that it begi
   ]);
 });
 
+Deno.test("CapturedStream takes what a server marks for the error that ends it, and nothing else", () => {
+  const { texts, captured, read } = stream();
+  read("error: Uncaught Error: of a plain program\n");
+  read("\x1b[merror: Uncaught Error: boom\n    at a.ts:1\n");
+  read("without an end\x1b[merror: Uncaught (in promise) Error: boom\n");
+  // The program has handled the error, or writes in colours.
+  read("\x1b[mhandled\none \x1b[mtwo\n");
+  captured.flush();
+  assertEquals(texts, [
+    { level: "info", text: "error: Uncaught Error: of a plain program" },
+    { level: "error", text: "error: Uncaught Error: boom\n    at a.ts:1" },
+    { level: "info", text: "without an end" },
+    { level: "error", text: "error: Uncaught (in promise) Error: boom" },
+    { level: "info", text: "handled" },
+    { level: "info", text: "one \x1b[mtwo" },
+  ]);
+});
+
 Deno.test("CapturedStream keeps the indented lines of a trace with the line before", () => {
   const { texts, captured, read } = stream();
   read("<3>Error: boom\n    at a.ts:1\n\tat b.ts:2\nnext\n");
