@@ -13,6 +13,8 @@ const PATIENCE_MS = 60_000;
 const GRACE_MS = 5_000;
 /** How often to look for what is awaited. */
 const LOOK_MS = 2;
+/** What ends a run at once, and the exit code then. */
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** How to start a process. */
 export interface StartOptions {
@@ -53,14 +55,21 @@ export class Site {
   readonly dir: string;
   /** The port that it has to listen on. */
   readonly port: number;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #reserved = new ReservedPort();
   readonly #ready: string;
   readonly #mark = crypto.randomUUID();
   #child?: Deno.ChildProcess;
+  /** How the first process has ended. */
+  #ended?: Deno.CommandStatus;
 
-  /** @param parent Where to make its folder. */
-  constructor(parent: string) {
+  /**
+   * @param parent Where to make its folder.
+   * @param env Variables for all of its processes.
+   */
+  constructor(parent: string, env: Readonly<Record<string, string>>) {
     this.dir = Deno.makeTempDirSync({ dir: parent });
+    this.#env = env;
     this.port = this.#reserved.port;
     this.#ready = `${this.dir}/ready`;
     Deno.mkdirSync(this.#ready);
@@ -79,6 +88,7 @@ export class Site {
   /** What its processes must find in their environment. */
   get env(): Record<string, string> {
     return {
+      ...this.#env,
       NO_COLOR: "1",
       DENO_NO_UPDATE_CHECK: "1",
       BENCH_SITE: this.#mark,
@@ -94,7 +104,11 @@ export class Site {
    * @param options How.
    */
   start(argv: readonly string[], { env, cpu }: StartOptions = {}): void {
-    this.#child = this.#spawn(argv, { env, cpu });
+    const child = this.#child = this.#spawn(argv, { env, cpu });
+    this.#ended = undefined;
+    child.status.then((status) => {
+      if (this.#child === child) this.#ended = status;
+    });
   }
 
   /**
@@ -121,9 +135,13 @@ export class Site {
    * @throws {Error} When they do not.
    */
   async untilReady(count: number): Promise<void> {
-    await until(() => this.ready().length >= count, {
-      what: `${count} servers that listen; the output was: ${this.output()}`,
-    });
+    const what = `${count} servers that listen`;
+    await until(() => {
+      if (this.ready().length >= count) return true;
+      if (this.#ended === undefined) return false;
+      const found = `the program has ended with code ${this.#ended.code}`;
+      throw new Error(`Cannot wait for ${what}: ${found}; its output was: ${this.output()}`);
+    }, { what: `${what}; the output was: ${this.output()}` });
   }
 
   /** The end of all that its processes have printed. */
@@ -157,6 +175,14 @@ export class Site {
     await Deno.remove(this.dir, { recursive: true });
   }
 
+  /** Ends all of its processes at once, and returns when none of them is left. */
+  endNow(): void {
+    for (let left = this.#processes(); left.length > 0; left = this.#processes()) {
+      left.forEach(kill);
+    }
+    this.#reserved[Symbol.dispose]();
+  }
+
   #processes(): number[] {
     return processesWith(`BENCH_SITE=${this.#mark}`).map(({ pid }) => pid);
   }
@@ -183,21 +209,46 @@ function kill(pid: number): void {
   }
 }
 
-/** What a run of the benchmarks has at hand. */
+/**
+ * What a run of the benchmarks has at hand. A signal that ends this process ends what the run has started first, and
+ * removes what it has written.
+ */
 export class Bench implements AsyncDisposable {
   /** Where everything temporary is. */
   readonly dir: string = Deno.makeTempDirSync({ prefix: "zc_bench_" });
+  /** Variables for all processes, beside those of this process. */
+  readonly env: Readonly<Record<string, string>>;
   readonly #sites = new Set<Site>();
+  readonly #onSignal = new Map<Deno.Signal, () => void>();
 
   /**
    * @param tools The programs of others.
    * @param pins Whether a server of one process gets a CPU of its own, and the client another.
+   * @param options `ownCache`: whether what Deno keeps of the sources is temporary too.
    */
-  constructor(readonly tools: Tools, readonly pins: boolean) {}
+  constructor(
+    readonly tools: Tools,
+    readonly pins: boolean,
+    { ownCache = false }: { readonly ownCache?: boolean } = {},
+  ) {
+    this.env = ownCache ? { DENO_DIR: `${this.dir}/deno_dir` } : {};
+    for (const [signal, code] of Object.entries(SIGNALS) as [keyof typeof SIGNALS, number][]) {
+      const end = () => this.#endNow(code);
+      this.#onSignal.set(signal, end);
+      Deno.addSignalListener(signal, end);
+    }
+  }
+
+  /** Nothing else of this process runs meanwhile, which would go on with what is being removed. */
+  #endNow(code: number): never {
+    for (const site of this.#sites) site.endNow();
+    Deno.removeSync(this.dir, { recursive: true });
+    Deno.exit(code);
+  }
 
   /** Makes a place for a contender. */
   site(): Site {
-    const site = new Site(this.dir);
+    const site = new Site(this.dir, this.env);
     this.#sites.add(site);
     return site;
   }
@@ -216,5 +267,6 @@ export class Bench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const site of this.#sites) await this.end(site, 0);
     await Deno.remove(this.dir, { recursive: true });
+    for (const [signal, end] of this.#onSignal) Deno.removeSignalListener(signal, end);
   }
 }

@@ -3,10 +3,28 @@
  *
  * @module
  */
+import type { Options } from "./options.ts";
 import { run, type Tools } from "./tools.ts";
 
 /**
- * The facts of a run.
+ * The facts of a run of the benchmarks.
+ *
+ * @param tools The programs of others.
+ * @param options Its command line.
+ * @returns Name → value.
+ */
+export async function runFacts(
+  tools: Tools,
+  { command, rounds, seconds }: Options,
+): Promise<Record<string, string>> {
+  return {
+    ...await machineFacts(tools, command),
+    "Rounds": `${rounds}, each load ${seconds} s`,
+  };
+}
+
+/**
+ * The facts of a machine at this moment.
  *
  * @param tools The programs of others.
  * @param command How it was started.

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bar, BarResult } from "./bars.ts";
+import { type Comparison, LEAST_ROUNDS } from "./compare.ts";
 import { summarize, type Summary } from "./stats.ts";
 import type { RowKey, Table } from "./table.ts";
 
@@ -67,7 +68,7 @@ export function renderReport({ facts, tables, results, notes }: Report): string 
     "client on one machine, in turns, round after round; a figure is the median of the rounds, with the least " +
     "and the greatest in brackets. Absolute figures say something about the machine, ratios about the " +
     "contenders. docs/design/14 and 15 say what the time and the memory go to.\n",
-    Object.entries(facts).map(([name, value]) => `- ${name}: ${value}\n`).join(""),
+    renderFacts(facts),
   ];
   if (results.length > 0) parts.push("## Ratios\n", renderRatios(results));
   for (const table of tables) parts.push(renderSection(table));
@@ -130,3 +131,48 @@ function limit({ atLeast, atMost, than }: Bar): string {
   const format = than.length > 0 ? ratio : formatNumber;
   return atLeast === undefined ? `≤ ${format(atMost!)}` : `≥ ${format(atLeast)}`;
 }
+
+/** What a comparison of two checkouts is made of. */
+export interface ComparisonReport {
+  readonly facts: Readonly<Record<string, string>>;
+  /** The commit that this checkout was compared with, in short. */
+  readonly commit: string;
+  readonly all: readonly Comparison[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * The report of a comparison of two checkouts.
+ *
+ * @param report What is in it.
+ */
+export function renderComparison({ facts, commit, all, notes }: ComparisonReport): string {
+  const rows = all.map(({ table, column, key, here, there, ratio: found, words }) => [
+    `${table}: ${column}`,
+    nameOf(key),
+    formatNumber(here),
+    formatNumber(there),
+    formatSummary({ median: found.median, min: found.low, max: found.high }, exactRatio),
+    words,
+  ]);
+  const least = all.length === 0 ? 0 : Math.min(...all.map(({ ratio }) => ratio.confidence));
+  const parts = [
+    `# This checkout and ${commit}\n`,
+    renderFacts(facts),
+    `A ratio is that of this checkout to ${commit}, in the median of the rounds; each round measures both. The ` +
+    `brackets hold the true ratio with a confidence of ${
+      formatNumber(least * 100)
+    } % or more. Where 1 is within ` +
+    `them, no difference is seen; with fewer than ${LEAST_ROUNDS} rounds nothing is said.\n`,
+    renderTable(["figure", "of", "this", commit, `this / ${commit}`, ""], rows),
+  ];
+  if (notes.length > 0) parts.push(notes.map((note) => `- ${note}\n`).join(""));
+  return parts.join("\n");
+}
+
+const renderFacts = (facts: Readonly<Record<string, string>>): string =>
+  Object.entries(facts).map(([name, value]) => `- ${name}: ${value}\n`).join("");
+
+/** With three places: changes are often small. */
+const exactRatio = (value: number): string =>
+  value.toLocaleString("en-US", { minimumFractionDigits: 3, maximumFractionDigits: 3 });

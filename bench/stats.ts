@@ -25,7 +25,8 @@ export function quantile(samples: readonly number[], share: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const at = share * (sorted.length - 1);
   const below = sorted[Math.floor(at)]!, above = sorted[Math.ceil(at)]!;
-  return below + (above - below) * (at - Math.floor(at));
+  // Between two infinite ones there is no difference.
+  return below === above ? below : below + (above - below) * (at - Math.floor(at));
 }
 
 /**
@@ -62,6 +63,36 @@ export function ratios(samples: readonly number[], others: readonly number[]): S
     return { median: ratio, min: ratio, max: ratio };
   }
   return summarize(samples.map((sample, round) => sample / others[round]!));
+}
+
+/** Bounds of the median of what was sampled, and how certainly it is within them. */
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+  /** From 0 to 1. */
+  readonly confidence: number;
+}
+
+/**
+ * Bounds of the median of what was sampled, whatever its distribution: two samples between which it is at least as
+ * certainly as wanted, or else the least and the greatest one. The median of what was sampled is above, or below, all
+ * of n samples once in 2^n times.
+ *
+ * @param samples At least one, in any order.
+ * @param wanted The confidence, from 0 to 1.
+ */
+export function medianInterval(samples: readonly number[], wanted: number): Interval {
+  const sorted = samples.toSorted((a, b) => a - b), count = sorted.length;
+  // The part of all cases in which exactly `outside` samples are above it.
+  let outside = 0, part = 2 ** -count, confidence = 1 - 2 * part;
+  for (;;) {
+    part *= (count - outside) / (outside + 1);
+    const next = confidence - 2 * part;
+    if (next < wanted) break;
+    confidence = next;
+    outside++;
+  }
+  return { low: sorted[outside]!, high: sorted[count - 1 - outside]!, confidence };
 }
 
 /**

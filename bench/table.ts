@@ -10,6 +10,8 @@ export interface RowKey {
   readonly who: string;
   /** Such as `2 processes`. */
   readonly scale: string;
+  /** The commit whose program it is; undefined: that of this checkout, or of others. */
+  readonly commit?: string;
 }
 
 /** The samples of one row: column → a sample for each round. */
@@ -59,8 +61,8 @@ export class Table {
    * @param key Whose figures.
    * @param error Why.
    */
-  noteError({ who, scale }: RowKey, error: unknown): void {
-    this.note(`${who}, ${scale}: ${(error as Error).message.split("\n")[0]}`);
+  noteError(key: RowKey, error: unknown): void {
+    this.note(`${rowText(key)}: ${(error as Error).message.split("\n")[0]}`);
   }
 
   /**
@@ -68,8 +70,8 @@ export class Table {
    *
    * @param key Which one.
    */
-  find({ who, scale }: RowKey): Row | undefined {
-    return this.rows.find((row) => row.who === who && row.scale === scale);
+  find({ who, scale, commit }: RowKey): Row | undefined {
+    return this.rows.find((row) => row.who === who && row.scale === scale && row.commit === commit);
   }
 
   /** The names of all columns, in the order of their first samples. */
@@ -82,6 +84,15 @@ export class Table {
     this.rows.push(row);
     return row;
   }
+}
+
+/**
+ * A row in words, for notes.
+ *
+ * @param key Which one.
+ */
+export function rowText({ who, scale, commit }: RowKey): string {
+  return commit === undefined ? `${who}, ${scale}` : `${who}, ${scale}, at ${commit}`;
 }
 
 /**

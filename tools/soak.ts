@@ -19,6 +19,7 @@ import { type Machine, renderPage, renderReports, renderSummary } from "./soak/p
 import { runScenario, type ScenarioResult } from "./soak/scenario.ts";
 import { FAULTS, SCENARIOS } from "./soak/scenarios.ts";
 import { writeFigures } from "./readme_figures.ts";
+import { runTask, UsageError } from "./usage_error.ts";
 
 /** Everything that has a name. */
 const ALL = [...SCENARIOS, ...FAULTS];
@@ -33,9 +34,6 @@ Runs these scenarios, or all of them; all of them with large numbers write ${PAG
   --connections=N  ask each target on N connections in each way
   --page=FILE      write the page of this run
 `;
-
-/** What can't be run, as an error for people. */
-class UsageError extends Error {}
 
 /** Writes the page the way `deno task check` wants it. */
 async function writePage(path: string, text: string): Promise<void> {
@@ -135,12 +133,4 @@ async function main(): Promise<number> {
   return [...results, ...faultResults].every(({ faults }) => faults.length === 0) ? 0 : 1;
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main());
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runTask(main);

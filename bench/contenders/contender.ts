@@ -4,10 +4,10 @@
  * @module
  */
 import { type Bench, type Site, until } from "../bench.ts";
+import { type Checkout, THIS_CHECKOUT } from "../checkout.ts";
 import { childrenOf, isRunning } from "../proc.ts";
+import { processes, type RowKey } from "../table.ts";
 import type { Tools } from "../tools.ts";
-
-const SERVERS = new URL("../servers", import.meta.url).pathname;
 
 /** One contender. A new one is one more record in all.ts. */
 export interface Contender {
@@ -15,6 +15,8 @@ export interface Contender {
   readonly name: string;
   /** What its servers speak. */
   readonly speaks: "http" | "lines";
+  /** Whose master it is; undefined: it is no master of this project. */
+  readonly checkout?: Checkout;
   /** With how many processes it can be started; default any number. */
   readonly counts?: "one" | "several";
   /** Which program of others it needs. */
@@ -67,9 +69,10 @@ export interface Running {
  * The path of a server of the benchmarks.
  *
  * @param name Its file.
+ * @param checkout In which sources.
  */
-export function server(name: string): string {
-  return `${SERVERS}/${name}`;
+export function server(name: string, { root }: Checkout = THIS_CHECKOUT): string {
+  return `${root}bench/servers/${name}`;
 }
 
 /**
@@ -80,6 +83,18 @@ export function server(name: string): string {
  */
 export function deno(name: string, ...args: readonly string[]): string[] {
   return [Deno.execPath(), "run", "-A", server(name), ...args];
+}
+
+/**
+ * The row of a contender.
+ *
+ * @param contender Which one.
+ * @param count With how many processes.
+ * @param part The process whose figures it has; default all.
+ */
+export function rowOf({ name, checkout }: Contender, count: number, part?: string): RowKey {
+  const who = part === undefined ? name : `${name}: ${part}`;
+  return { who, scale: processes(count), commit: checkout?.commit };
 }
 
 /**

@@ -4,12 +4,13 @@
  * @module
  */
 import { type Site, until } from "../bench.ts";
+import type { Checkout } from "../checkout.ts";
 import { startMaster, writeService } from "../contenders/master.ts";
 import { server, underMaster } from "../contenders/contender.ts";
 import { memoryOf } from "../proc.ts";
 import { formatNumber } from "../report.ts";
 import { Table } from "../table.ts";
-import { inTurns, type Measure, type Plan } from "./measure.ts";
+import { checkouts, inTurns, type Measure, type Plan } from "./measure.ts";
 
 /** How long a master with 200 services may take for anything. */
 const PATIENCE_MS = 120_000;
@@ -19,7 +20,8 @@ interface Case {
   readonly sizes: readonly number[];
   readonly servers: (size: number) => number;
   readonly listeners: (size: number) => number;
-  readonly write: (site: Site, size: number) => void;
+  readonly file: string;
+  readonly write: (site: Site, size: number, command: string) => void;
 }
 
 /** An address of the loopback network for each listener: ports are few. */
@@ -33,9 +35,10 @@ const CASES: readonly Case[] = [
     sizes: [8, 16, 32, 64],
     servers: (size) => size,
     listeners: () => 1,
-    write(site, size) {
+    file: "master_coroutine.ts",
+    write(site, size, command) {
       writeService(site, "bench.cf", {
-        "server-command": server("master_coroutine.ts"),
+        "server-command": command,
         "server-service": address(0, site.port),
         "server-proc-count": size,
       });
@@ -46,10 +49,11 @@ const CASES: readonly Case[] = [
     sizes: [25, 50, 100, 200],
     servers: (size) => size,
     listeners: (size) => size,
-    write(site, size) {
+    file: "master_coroutine.ts",
+    write(site, size, command) {
       for (let i = 0; i < size; i++) {
         writeService(site, `bench${i}.cf`, {
-          "server-command": server("master_coroutine.ts"),
+          "server-command": command,
           "server-service": address(i, site.port),
         });
       }
@@ -60,10 +64,11 @@ const CASES: readonly Case[] = [
     sizes: [125, 250, 500, 1000],
     servers: () => 1,
     listeners: (size) => size,
-    write(site, size) {
+    file: "master_listeners.ts",
+    write(site, size, command) {
       const addresses = Array.from({ length: size }, (_, i) => address(i, site.port));
       writeService(site, "bench.cf", {
-        "server-command": server("master_listeners.ts"),
+        "server-command": command,
         "server-service": addresses.join(","),
         "bench-listeners": size,
       });
@@ -89,17 +94,21 @@ async function exchange(hostname: string, port: number): Promise<void> {
 interface Size {
   readonly one: Case;
   readonly size: number;
+  readonly checkout: Checkout;
 }
 
-async function measureOne(plan: Plan, { one, size }: Size): Promise<Record<string, number>> {
+async function measureOne(
+  plan: Plan,
+  { one, size, checkout }: Size,
+): Promise<Record<string, number>> {
   const { bench } = plan;
   const site = bench.site();
   try {
-    one.write(site, size);
+    one.write(site, size, server(one.file, checkout));
     const servers = one.servers(size);
     const [hostname, port] = address(one.listeners(size) - 1, site.port).split(":");
     const startMs = await timed(async () => {
-      startMaster({ site });
+      startMaster({ site }, checkout);
       await site.untilReady(servers);
       await exchange(hostname!, Number(port));
     });
@@ -137,9 +146,15 @@ export const big: Measure = async (plan) => {
       "coroutine mode.",
   );
   const all = CASES.flatMap((one) =>
-    (plan.long ? one.sizes : one.sizes.slice(0, 1)).map((size) => ({ size, one }))
+    (plan.long ? one.sizes : one.sizes.slice(0, 1)).flatMap((size) =>
+      checkouts(plan).map((checkout) => ({ size, one, checkout }))
+    )
   );
-  const key = ({ size, one }: Size) => ({ who: one.what, scale: formatNumber(size) });
+  const key = ({ size, one, checkout }: Size) => ({
+    who: one.what,
+    scale: formatNumber(size),
+    commit: checkout.commit,
+  });
   await inTurns({ all, rounds: plan.rounds, table, key }, async (one) => {
     table.add(key(one), await measureOne(plan, one));
   });

@@ -5,9 +5,9 @@
  */
 import { answeringPid } from "../ask.ts";
 import { NAMES } from "../bars.ts";
-import { type Contender, deno, startContender } from "../contenders/contender.ts";
-import { processes, Table } from "../table.ts";
-import { contenders, inTurns, type Measure } from "./measure.ts";
+import { type Contender, deno, rowOf, startContender } from "../contenders/contender.ts";
+import { Table } from "../table.ts";
+import { contenders, inTurns, type Measure, references } from "./measure.ts";
 
 /** The number of processes that a bar is for, and those of the long run. */
 const COUNT = 16, COUNTS = [2, COUNT, 64];
@@ -41,10 +41,10 @@ export const cold: Measure = async (plan) => {
   );
   const all = (plan.long ? COUNTS : [COUNT]).flatMap((count): Start[] => {
     const which = ({ speaks }: Contender) => speaks === "http";
-    return [...contenders(plan, { count, which }), FLOOR]
+    return [...contenders(plan, { count, which }), ...references(plan, FLOOR)]
       .map((contender) => ({ contender, count }));
   });
-  const key = ({ contender, count }: Start) => ({ who: contender.name, scale: processes(count) });
+  const key = ({ contender, count }: Start) => rowOf(contender, count);
   await inTurns({ all, rounds: plan.rounds, table, key }, async (one) => {
     const { contender, count } = one;
     const start = performance.now();

@@ -6,7 +6,7 @@
 import { Asker } from "../ask.ts";
 import type { Contender, Running } from "../contenders/contender.ts";
 import { unevenness } from "../stats.ts";
-import { Table } from "../table.ts";
+import { rowText, Table } from "../table.ts";
 import { contenders, inTurns, keyOf, type Measure, withContenders } from "./measure.ts";
 
 const CONNECTIONS = 64;
@@ -85,7 +85,7 @@ async function measureOne(table: Table, running: Running): Promise<void> {
       table.add(key, { [name]: shares.unevenness });
     } catch (error) {
       work.catch(() => {});
-      table.note(`${key.who}, ${key.scale}, ${name}: ${(error as Error).message}.`);
+      table.note(`${rowText(key)}, ${name}: ${(error as Error).message}.`);
     } finally {
       clearTimeout(timer);
     }

@@ -7,9 +7,17 @@ import { answeringPid } from "../ask.ts";
 import { NAMES } from "../bars.ts";
 import { sleep } from "../bench.ts";
 import { type Contender, type Running, startContender } from "../contenders/contender.ts";
-import { WITH_STANDBY } from "../contenders/master.ts";
-import { Table } from "../table.ts";
-import { contenders, inTurns, keyOf, type Measure, type Plan, withContenders } from "./measure.ts";
+import { withStandby } from "../contenders/master.ts";
+import { rowText, Table } from "../table.ts";
+import {
+  checkouts,
+  contenders,
+  inTurns,
+  keyOf,
+  type Measure,
+  type Plan,
+  withContenders,
+} from "./measure.ts";
 
 const KILLS_PER_ROUND = 5;
 /** An attempt without an answer is lost then. */
@@ -97,9 +105,12 @@ export const killed: Measure = async (plan) => {
   // Who can reload has somebody to start the next process. Those that lose attempts take their time.
   const which = ({ name, speaks, reload }: Contender) =>
     speaks === "http" && reload !== undefined && (plan.long || name === NAMES.masterHttp);
-  const all = contenders(plan, { count: 1, which }).flatMap((one) =>
-    one.name === NAMES.masterHttp ? [one, WITH_STANDBY] : [one]
-  );
+  const wanted = contenders(plan, { count: 1, which });
+  const all = [
+    ...wanted.filter(({ checkout }) => checkout !== undefined),
+    ...checkouts(plan).map(withStandby),
+    ...wanted.filter(({ checkout }) => checkout === undefined),
+  ];
   await withContenders(plan, { all, count: 1, table }, async (running) => {
     const victims = running.map((one) => new Victim(plan, one));
     try {
@@ -108,7 +119,7 @@ export const killed: Measure = async (plan) => {
       });
       for (const { key, lost } of victims) {
         if (lost > 0) {
-          table.note(`${key.who}: after ${lost} of the kills nobody answered any more.`);
+          table.note(`${rowText(key)}: after ${lost} of the kills nobody answered any more.`);
         }
       }
     } finally {

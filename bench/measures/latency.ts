@@ -5,7 +5,7 @@
  */
 import type { Running } from "../contenders/contender.ts";
 import { describeFailures, load } from "../load.ts";
-import { Table } from "../table.ts";
+import { rowText, Table } from "../table.ts";
 import { clientCpu, contenders, inTurns, keyOf, type Measure, withContenders } from "./measure.ts";
 
 const RATE = 10_000;
@@ -42,7 +42,7 @@ export const latency: Measure = async (plan) => {
         table.add(key, { "p50 µs": p50, "p99 µs": p99, "p99.9 µs": p999 });
         table.add(key, { "client's share of a CPU": result.cpuShare });
         const failed = describeFailures(result);
-        if (failed !== undefined) table.note(`Failed, ${key.who}, ${key.scale}: ${failed}.`);
+        if (failed !== undefined) table.note(`Failed, ${rowText(key)}: ${failed}.`);
       });
     });
   }

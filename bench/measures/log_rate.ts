@@ -5,19 +5,34 @@
  */
 import { LogService } from "../../src/log/log_service.ts";
 import { sleep } from "../bench.ts";
-import { deno, server } from "../contenders/contender.ts";
-import { processes, Table } from "../table.ts";
-import { inTurns, type Measure, type Plan } from "./measure.ts";
+import type { Checkout } from "../checkout.ts";
+import { server } from "../contenders/contender.ts";
+import { processes, type RowKey, Table } from "../table.ts";
+import { checkouts, inTurns, type Measure, type Plan, references } from "./measure.ts";
 
 const WRITERS = 10;
 /** Until all writers wait for their input to close. */
 const START_MS = 1_500;
 const NEWLINE = 10;
 
-const KINDS = [
-  { who: "zinfo", command: deno("log_writer.ts") },
-  { who: "as from C, in python3", command: ["python3", server("log_writer.py")] },
-];
+/** A kind of writer. */
+interface Writer {
+  readonly who: string;
+  readonly commit?: string;
+  readonly command: readonly string[];
+}
+
+/** The writer of this project, in these sources. */
+const zinfo = (checkout: Checkout): Writer => ({
+  who: "zinfo",
+  commit: checkout.commit,
+  command: [Deno.execPath(), "run", "-A", server("log_writer.ts", checkout)],
+});
+
+const FROM_C: Writer = {
+  who: "as from C, in python3",
+  command: ["python3", server("log_writer.py")],
+};
 
 async function measureOne(
   { bench, seconds }: Plan,
@@ -28,6 +43,7 @@ async function measureOne(
   const service = LogService.open({ socket, prefix: `${dir}/log.`, period: "day" });
   const options: Deno.CommandOptions = {
     args: [...args, socket, String(seconds)],
+    env: bench.env,
     stdin: "piped",
     stdout: "piped",
   };
@@ -66,10 +82,11 @@ export const logRate: Measure = async (plan) => {
     `${WRITERS} processes write to one log service: through our own \`zinfo\`, whose price is mostly that of finding ` +
       "the caller's file and line, and as a C program of LIB-ZC sends.",
   );
-  const key = ({ who }: { readonly who: string }) => ({ who, scale: processes(WRITERS) });
-  await inTurns({ all: KINDS, rounds: plan.rounds, table, key }, async (kind) => {
-    const { rate, lost } = await measureOne(plan, kind.command);
-    table.add(key(kind), { "lines/s": rate, "not in the files": lost });
+  const all = [...checkouts(plan).map(zinfo), ...references(plan, FROM_C)];
+  const key = ({ who, commit }: Writer): RowKey => ({ who, scale: processes(WRITERS), commit });
+  await inTurns({ all, rounds: plan.rounds, table, key }, async (writer) => {
+    const { rate, lost } = await measureOne(plan, writer.command);
+    table.add(key(writer), { "lines/s": rate, "not in the files": lost });
   });
   return [table];
 };

@@ -4,9 +4,17 @@
  * @module
  */
 import type { Bench } from "../bench.ts";
+import { type Checkout, THIS_CHECKOUT } from "../checkout.ts";
 import { CONTENDERS } from "../contenders/all.ts";
-import { canRun, type Contender, type Running, startContender } from "../contenders/contender.ts";
-import { processes, type RowKey, type Table } from "../table.ts";
+import {
+  canRun,
+  type Contender,
+  rowOf,
+  type Running,
+  startContender,
+} from "../contenders/contender.ts";
+import { masterPairs } from "../contenders/master.ts";
+import type { RowKey, Table } from "../table.ts";
 
 /** What a measure is told. */
 export interface Plan {
@@ -17,6 +25,8 @@ export interface Plan {
   readonly seconds: number;
   /** Whether it is the long run; else what takes long is left out. */
   readonly long: boolean;
+  /** What this checkout is compared with, and nothing else; default: with all contenders. */
+  readonly against?: Checkout;
 }
 
 /** Measures something. */
@@ -29,12 +39,38 @@ export type Measure = (plan: Plan) => Promise<Table[]>;
  * @param options With how many processes, and which of them are wanted.
  */
 export function contenders(
-  { bench }: Plan,
+  { bench, against }: Plan,
   options: { readonly count: number; readonly which: (contender: Contender) => boolean },
 ): Contender[] {
-  return CONTENDERS.filter((contender) =>
+  const all = against === undefined ? CONTENDERS : masterPairs(against);
+  return all.filter((contender) =>
     canRun(contender, { tools: bench.tools, count: options.count }) && options.which(contender)
   );
+}
+
+/**
+ * What only shows how the figures of the contenders are to be read; nothing in a comparison of two checkouts.
+ *
+ * @param plan The run.
+ * @param all What does so.
+ */
+export function references<T>({ against }: Plan, ...all: readonly T[]): readonly T[] {
+  return against === undefined ? all : [];
+}
+
+/** The sources whose programs are measured. */
+export function checkouts({ against }: Plan): Checkout[] {
+  return against === undefined ? [THIS_CHECKOUT] : [THIS_CHECKOUT, against];
+}
+
+/**
+ * The rounds of a measure that takes fewer than others, since it is slow or steady; a comparison needs all.
+ *
+ * @param plan The run.
+ * @param fewer How many it takes.
+ */
+export function roundsOf({ against, rounds }: Plan, fewer: number): number {
+  return against === undefined ? fewer : rounds;
 }
 
 /** Whose turns, how many each, and where to note who could not take one. */
@@ -73,7 +109,7 @@ export async function inTurns<T>(
 
 /** The row of a contender that runs. */
 export function keyOf({ contender, count }: Running): RowKey {
-  return { who: contender.name, scale: processes(count) };
+  return rowOf(contender, count);
 }
 
 /**
@@ -98,8 +134,7 @@ export async function withContenders(
       try {
         running.push(await startContender(contender, { bench: plan.bench, count: options.count }));
       } catch (error) {
-        const { name: who } = contender;
-        options.table.noteError({ who, scale: processes(options.count) }, error);
+        options.table.noteError(rowOf(contender, options.count), error);
       }
     }
     await use(running);

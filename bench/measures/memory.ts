@@ -9,13 +9,22 @@ import {
   type Contender,
   deno,
   familyOf,
+  rowOf,
   type Running,
   startContender,
 } from "../contenders/contender.ts";
 import { load } from "../load.ts";
 import { memoryOf } from "../proc.ts";
-import { processes, type RowKey, Table } from "../table.ts";
-import { clientCpu, contenders, inTurns, type Measure, type Plan } from "./measure.ts";
+import { type RowKey, Table } from "../table.ts";
+import {
+  clientCpu,
+  contenders,
+  inTurns,
+  type Measure,
+  type Plan,
+  references,
+  roundsOf,
+} from "./measure.ts";
 
 /** Until a process that has just started, or was just loaded, is idle. */
 const SETTLE_MS = 1_500;
@@ -45,19 +54,18 @@ function addMemory(
 /** The processes whose memory is told: a single one goes by the contender's own name. */
 function rowsOf({ contender, pids }: Running): { key: RowKey; pid: number }[] {
   const { master, workers } = pids();
-  const scale = processes(1);
   const [worker] = workers;
-  if (master === undefined) return [{ key: { who: contender.name, scale }, pid: worker! }];
+  if (master === undefined) return [{ key: rowOf(contender, 1), pid: worker! }];
   return [
-    { key: { who: `${contender.name}: master`, scale }, pid: master },
-    { key: { who: `${contender.name}: worker`, scale }, pid: worker! },
+    { key: rowOf(contender, 1, "master"), pid: master },
+    { key: rowOf(contender, 1, "worker"), pid: worker! },
   ];
 }
 
 async function measureOne(plan: Plan, table: Table): Promise<void> {
-  const all = [EMPTY, ...contenders(plan, { count: 1, which: () => true })];
-  const key = ({ name: who }: Contender) => ({ who, scale: processes(1) });
-  const rounds = plan.long ? plan.rounds : 1;
+  const all = [...references(plan, EMPTY), ...contenders(plan, { count: 1, which: () => true })];
+  const key = (contender: Contender) => rowOf(contender, 1);
+  const rounds = roundsOf(plan, plan.long ? plan.rounds : 1);
   await inTurns({ all, rounds, table, key }, async (contender) => {
     const running = await startContender(contender, { bench: plan.bench, count: 1 });
     try {
@@ -78,12 +86,14 @@ async function measureOne(plan: Plan, table: Table): Promise<void> {
 async function measureMany(plan: Plan, table: Table): Promise<void> {
   for (const count of plan.long ? MANY : MANY.slice(0, 1)) {
     const which = ({ speaks, reload }: Contender) => speaks === "http" && reload !== undefined;
-    for (const contender of contenders(plan, { count, which })) {
+    const all = contenders(plan, { count, which });
+    const key = (contender: Contender) => rowOf(contender, count);
+    await inTurns({ all, rounds: roundsOf(plan, 1), table, key }, async (contender) => {
       const running = await startContender(contender, { bench: plan.bench, count });
       try {
         await sleep(SETTLE_MS);
         const { master, workers } = running.pids();
-        table.add({ who: contender.name, scale: processes(count) }, {
+        table.add(key(contender), {
           "master, resident MB": memoryOf(master!).resident,
           "master, proportional MB": memoryOf(master!).proportional,
           "each worker, resident MB": memoryOf(...workers).resident / workers.length,
@@ -93,7 +103,7 @@ async function measureMany(plan: Plan, table: Table): Promise<void> {
       } finally {
         await running.end();
       }
-    }
+    });
   }
 }
 

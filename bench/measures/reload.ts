@@ -4,10 +4,18 @@
  * @module
  */
 import { sleep } from "../bench.ts";
-import { type Contender, reloadAndWait, type Running } from "../contenders/contender.ts";
+import { type Contender, reloadAndWait, rowOf, type Running } from "../contenders/contender.ts";
 import { describeFailures, failures, load } from "../load.ts";
-import { Table } from "../table.ts";
-import { contenders, keyOf, type Measure, type Plan, withContenders } from "./measure.ts";
+import { rowText, Table } from "../table.ts";
+import {
+  contenders,
+  inTurns,
+  keyOf,
+  type Measure,
+  type Plan,
+  roundsOf,
+  withContenders,
+} from "./measure.ts";
 
 const COUNT = 2;
 const RELOADS = 10;
@@ -92,7 +100,7 @@ async function measureOne(plan: Plan, table: Table, running: Running): Promise<v
   }
   const { failed, answered, worstMs, notes } = clients;
   table.add(key, { ...failed, "requests answered": answered, "worst answer ms": worstMs });
-  for (const note of notes) table.note(`${key.who}: ${note}.`);
+  for (const note of notes) table.note(`${rowText(key)}: ${note}.`);
 }
 
 /** Failures over ten reloads. */
@@ -107,10 +115,12 @@ export const reload: Measure = async (plan) => {
       "A reload is over when the last process of before has ended.",
   );
   const which = ({ speaks, reload }: Contender) => speaks === "http" && reload !== undefined;
-  for (const contender of contenders(plan, { count: COUNT, which })) {
+  const all = contenders(plan, { count: COUNT, which });
+  const key = (contender: Contender) => rowOf(contender, COUNT);
+  await inTurns({ all, rounds: roundsOf(plan, 1), table, key }, async (contender) => {
     await withContenders(plan, { all: [contender], count: COUNT, table }, async (running) => {
       for (const one of running) await measureOne(plan, table, one);
     });
-  }
+  });
   return [table];
 };

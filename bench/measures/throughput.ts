@@ -6,7 +6,7 @@
 import { type Contender, familyOf, type Running } from "../contenders/contender.ts";
 import { describeFailures, load, type LoadOptions, wrk } from "../load.ts";
 import { cpuUsOf } from "../proc.ts";
-import { Table } from "../table.ts";
+import { rowText, Table } from "../table.ts";
 import {
   clientCpu,
   contenders,
@@ -58,7 +58,7 @@ async function measure(
           "client's share of a CPU": result.cpuShare,
         });
         const failed = describeFailures(result);
-        if (failed !== undefined) table.note(`Failed, ${key.who}, ${key.scale}: ${failed}.`);
+        if (failed !== undefined) table.note(`Failed, ${rowText(key)}: ${failed}.`);
         if (options.wrk && bench.tools.wrk !== undefined) {
           table.add(key, {
             [`${column} by wrk`]: await wrk(bench, { ...optionsFor(one), seconds }),

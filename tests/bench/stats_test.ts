@@ -1,5 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { median, quantile, ratios, summarize, unevenness } from "../../bench/stats.ts";
+import {
+  median,
+  medianInterval,
+  quantile,
+  ratios,
+  summarize,
+  unevenness,
+} from "../../bench/stats.ts";
 
 Deno.test("median() is the sample in the middle, or the mean of the two there", () => {
   assertEquals(median([9]), 9);
@@ -35,4 +42,20 @@ Deno.test("unevenness() is 1 for even shares, and the number of shares where one
   assertEquals(unevenness([8, 8, 8, 8]), 1);
   assertEquals(unevenness([0, 64, 0, 0]), 4);
   assertThrows(() => unevenness([0, 0]), RangeError, "all are 0");
+});
+
+Deno.test("medianInterval() leaves out as many samples on each side as the confidence allows", () => {
+  const samples = [5, 1, 4, 2, 9, 6, 3, 8, 7];
+  assertEquals(medianInterval(samples, 0.99), { low: 1, high: 9, confidence: 1 - 2 / 512 });
+  assertEquals(medianInterval(samples, 0.95), { low: 2, high: 8, confidence: 1 - 20 / 512 });
+  assertEquals(medianInterval(samples, 0.8), { low: 3, high: 7, confidence: 1 - 92 / 512 });
+});
+
+Deno.test("medianInterval() has the least and the greatest of a few samples, and a low confidence", () => {
+  assertEquals(medianInterval([3, 1, 2], 0.99), { low: 1, high: 3, confidence: 0.75 });
+  assertEquals(medianInterval([3], 0.99), { low: 3, high: 3, confidence: 0 });
+});
+
+Deno.test("median() of infinite ratios is infinite", () => {
+  assertEquals(median([Infinity, Infinity]), Infinity);
 });

@@ -1,0 +1,64 @@
+/**
+ * All measures, and a run of some of them.
+ *
+ * @module
+ */
+import type { Table } from "../table.ts";
+import { big } from "./big.ts";
+import { cold } from "./cold.ts";
+import { fairness } from "./fairness.ts";
+import { killed } from "./kill.ts";
+import { latency } from "./latency.ts";
+import { logRate } from "./log_rate.ts";
+import type { Measure, Plan } from "./measure.ts";
+import { memory } from "./memory.ts";
+import { reload } from "./reload.ts";
+import { connect, echo, http } from "./throughput.ts";
+import { wakeups } from "./wakeups.ts";
+
+/** The measures by the names for `--only`. */
+export const MEASURES: Readonly<Record<string, Measure>> = {
+  http,
+  echo,
+  connect,
+  latency,
+  kill: killed,
+  reload,
+  cold,
+  memory,
+  wakeups,
+  fairness,
+  big,
+  log: logRate,
+};
+
+/** What the short run has time for. */
+export const QUICK: readonly string[] = ["http", "echo", "connect", "kill", "cold", "memory"];
+
+/** What came of a run. */
+export interface Measured {
+  readonly tables: readonly Table[];
+  /** Which measures failed, and why. */
+  readonly failed: readonly string[];
+}
+
+/**
+ * Measures, and says how long each measure took.
+ *
+ * @param plan The run.
+ * @param names Which measures, in this order.
+ */
+export async function measureAll(plan: Plan, names: readonly string[]): Promise<Measured> {
+  const tables: Table[] = [], failed: string[] = [];
+  for (const name of names) {
+    const start = performance.now();
+    try {
+      tables.push(...await MEASURES[name]!(plan));
+    } catch (error) {
+      console.error(error);
+      failed.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+    }
+    console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  }
+  return { tables, failed };
+}
