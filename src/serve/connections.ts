@@ -7,7 +7,7 @@ import { coroutineServe } from "../server/coroutine/serve.ts";
 import { coroutineServeTls } from "../server/coroutine/serve_tls.ts";
 import { runFor, trackServed } from "../server/lifecycle/served.ts";
 import { ServiceCertificate, type ServiceTls } from "./certificate.ts";
-import { Service, type ServiceContext } from "./service.ts";
+import { OF_CONNECTIONS, requireType, Service, type ServiceContext } from "./service.ts";
 
 /** The options of {@linkcode connections}. */
 export interface ConnectionOptions {
@@ -50,8 +50,9 @@ export function connections(
 ): Service {
   const certificate = tls && new ServiceCertificate(tls);
   return new Service(async (fd, fdType, context) => {
-    await trackServed();
     const { service } = context;
+    requireType(service, fdType, OF_CONNECTIONS);
+    await trackServed();
     const serveOne = (conn: Deno.Conn) => runFor({ conn, service }, () => handler(conn, context));
     if (certificate === undefined) coroutineServe(fd, fdType, serveOne);
     else coroutineServeTls(fd, fdType, serveOne, { tls: certificate.context() });

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { cannot } from "../config/errors.ts";
 import { coroutineFifo, coroutineGo } from "../server/coroutine/serve.ts";
-import { Service, type ServiceContext } from "./service.ts";
+import { requireType, Service, type ServiceContext } from "./service.ts";
 
 /** Reads a named pipe until the server is told to stop, which ends `chunks`. */
 export type FifoHandler = (
@@ -38,12 +37,7 @@ const CHUNK_BYTES = 65_536;
  */
 export function fifo(handler: FifoHandler): Service {
   return new Service((fd, fdType, context) => {
-    if (fdType !== "fifo") {
-      throw new TypeError(cannot("read", context.service, {
-        found: `an address of the type ${fdType}`,
-        expected: "a named pipe, fifo:PATH, in server-service",
-      }));
-    }
+    requireType(context.service, fdType, ["fifo"]);
     const reader = coroutineFifo(fd);
     coroutineGo(async () => {
       try {

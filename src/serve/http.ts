@@ -8,7 +8,7 @@ import { cannot } from "../config/errors.ts";
 import { type HttpHandler, serveHttp, type ServeHttpOptions, serveNode } from "../server/common.ts";
 import { isTracked, runFor } from "../server/lifecycle/served.ts";
 import { ServiceCertificate, type ServiceTls } from "./certificate.ts";
-import { Service } from "./service.ts";
+import { OF_CONNECTIONS, requireType, Service } from "./service.ts";
 
 /** An application as `deno serve` runs it, such as one of Hono: any object with `fetch`. */
 export interface FetchApplication {
@@ -50,11 +50,13 @@ export function http(handler: HttpHandler | FetchApplication, options: HttpOptio
     : (request, info) => handler.fetch(request, info);
   const certificate = tls && new ServiceCertificate(tls);
   return new Service(
-    (fd, fdType, { service }) =>
-      serveHttp(fd, fdType, runningFor(service, answer), {
+    (fd, fdType, { service }) => {
+      requireType(service, fdType, certificate ? ["inet"] : OF_CONNECTIONS);
+      return serveHttp(fd, fdType, runningFor(service, answer), {
         ...rest,
         ...(certificate && { tls: certificate.context() }),
-      }),
+      });
+    },
     () => certificate?.prepare(),
   );
 }
@@ -100,6 +102,7 @@ function runForService(server: Server, service: string): Server {
 export function nodeServer(server: Server | (() => Server | Promise<Server>)): Service {
   let served = false;
   return new Service(async (fd, fdType, { service }) => {
+    requireType(service, fdType, OF_CONNECTIONS);
     if (typeof server === "function") {
       return serveNode(fd, fdType, runForService(await server(), service));
     }

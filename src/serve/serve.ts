@@ -11,7 +11,7 @@ import type { FdType, HttpHandler, ServerHooks } from "../server/common.ts";
 import { trackServed } from "../server/lifecycle/served.ts";
 import { runServer } from "../server/runtime/runtime.ts";
 import { type FetchApplication, http } from "./http.ts";
-import { Service } from "./service.ts";
+import { nameOf, Service } from "./service.ts";
 import { checkDeclaredSettings } from "./settings.ts";
 
 /** What serves a service: an HTTP handler, an application with `fetch`, or a {@linkcode Service}. */
@@ -99,7 +99,7 @@ function find(all: ReadonlyMap<string, Service>, name: string): Service {
   const meant = nearest(name, names);
   throw new ConfigError([{
     key: "server-service",
-    message: cannot("serve", name === "" ? "an address without a name" : name, {
+    message: cannot("serve", nameOf(name), {
       found: "the program has no such service",
       expected: meant ?? `one of ${names.join(" ")} before the address, as in ${names[0]}://0:80`,
     }),

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cannot, ConfigError } from "../config/errors.ts";
 import type { FdType } from "../server/common.ts";
 import { softstopSignal } from "../server/common.ts";
 
@@ -14,6 +15,37 @@ export interface ServiceContext {
    * Aborted when the server is told to stop: what runs as long as its client wants, such as a stream, ends then.
    */
   readonly signal: AbortSignal;
+}
+
+/** How an address of each type is written in `server-service`. */
+const WRITTEN: Readonly<Record<FdType, string>> = {
+  inet: "host:port",
+  unix: "the path of a unix socket",
+  fifo: "a named pipe, fifo:PATH",
+};
+
+/** What a service that needs a connection can serve. */
+export const OF_CONNECTIONS: readonly FdType[] = ["inet", "unix"];
+
+/**
+ * Requires that an address is of a type that a service can serve.
+ *
+ * @throws {ConfigError} When it is another one.
+ */
+export function requireType(service: string, fdType: FdType, types: readonly FdType[]): void {
+  if (types.includes(fdType)) return;
+  throw new ConfigError([{
+    key: "server-service",
+    message: cannot("serve", nameOf(service), {
+      found: `${WRITTEN[fdType]} as its address`,
+      expected: types.map((type) => WRITTEN[type]).join(", or "),
+    }),
+  }]);
+}
+
+/** A service in a message; its address may have no name. */
+export function nameOf(service: string): string {
+  return service === "" ? "an address without a name" : service;
 }
 
 /** A service, made by {@linkcode http}, {@linkcode connections}, {@linkcode lines} and their like. */
