@@ -40,6 +40,9 @@ export interface AddressSource {
 export const UNIX_PATH_MAX = 107;
 
 const FORMS = 'HOST:PORT, [IPV6]:PORT, "local:PATH", "fifo:PATH" or a PATH without a colon';
+/** The addresses that are meant by host names of other programs' settings. */
+const MEANT: ReadonlyMap<string, string> = new Map([["localhost", "127.0.0.1"], ["*", "0"]]);
+
 const HOSTS = 'an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IPV6]';
 
 /**
@@ -160,9 +163,12 @@ function inetEndpoint(text: string, host: string, port: string): Parsed {
   if (host === "unix") {
     throw malformed(text, "a scheme that no address has", `the path alone: ${port}`);
   }
+  if (/^["']/.test(host)) throw malformed(text, "quotes, which belong to the value", "none");
   const hostname = host === "" || host === "0" ? "0.0.0.0" : host;
   if (parseIpv4(hostname) === undefined) {
-    throw malformed(text, /^[0-9.]+$/.test(host) ? "no IPv4 address" : "a host name", HOSTS);
+    const found = /^[0-9.]+$/.test(host) ? "no IPv4 address" : "a host name";
+    const meant = MEANT.get(host);
+    throw malformed(text, found, meant === undefined ? HOSTS : `${meant}:${port}`);
   }
   const number = parsePort(text, port);
   return { kind: "inet", hostname, port: number, key: `inet:${hostname}:${number}` };
@@ -182,6 +188,9 @@ function parseBracketed(text: string): Parsed {
 
 function parsePort(text: string, digits: string): number {
   const expected = "a port from 1 to 65535";
+  if (/^[0-9]+\//.test(digits)) {
+    throw malformed(text, "a path behind the port", "the address alone, without a path");
+  }
   if (!/^[0-9]+$/.test(digits)) {
     throw malformed(text, digits === "" ? "no port" : "a port that is no number", expected);
   }

@@ -85,7 +85,11 @@ const REFUSALS: Readonly<Record<string, readonly string[]>> = {
   [`no path, ${FORMS}`]: ["local:", "fifo:"],
   [`a NUL character, ${FORMS}`]: ["a\0b", "local:/x\0", "0:80\0"],
   ["a scheme that no address has, expected the path alone: /run/a"]: ["unix:/run/a"],
-  [`a host name, ${HOSTS}`]: ["localhost:80", "example.com:80", "*:80", "0x7f.1:80", "LOCAL:/x"],
+  [`a host name, ${HOSTS}`]: ["example.com:80", "0x7f.1:80", "LOCAL:/x"],
+  ["a host name, expected 127.0.0.1:80"]: ["localhost:80"],
+  ["a host name, expected 0:80"]: ["*:80"],
+  ["quotes, which belong to the value, expected none"]: ['"0:80"', "'0:80'"],
+  ["a path behind the port, expected the address alone, without a path"]: ["0:80/", "[::1]:80/x"],
   [`no IPv4 address, ${HOSTS}`]: [
     "127.1:80",
     "1.2.3.256:80",

@@ -207,7 +207,7 @@ const WRONG: readonly (readonly [name: string, text: string, problems: readonly 
   ]],
   ["a host name", "server-command = x\nserver-service = a://localhost:80\n", [
     'conf/imapd.cf:2: server-service: Cannot listen on "localhost:80": a host name, ' +
-    'expected an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IPV6]',
+    "expected 127.0.0.1:80",
   ]],
   ["port 0", "server-command = x\nserver-service = 0:0\n", [
     'conf/imapd.cf:2: server-service: Cannot listen on "0:0": a port out of range, ' +
