@@ -139,8 +139,13 @@ function hasComment({ kind }: Setting<unknown>, value: string): boolean {
   }
 }
 
+/** The known name that an unknown one is nearly, if any. */
+export function nearName(key: string): string | undefined {
+  return nearest(key, CANDIDATES);
+}
+
 function misspelt(key: string, kind: FileKind): string | undefined {
-  const near = nearest(key, CANDIDATES);
+  const near = nearName(key);
   if (near === undefined) return undefined;
   const meant = settingName(near);
   const found = "no setting has this name, so it can only be a server's own";

@@ -62,6 +62,18 @@ Deno.test("loadServices() turns standbys off for programs that can't receive des
   ]);
 });
 
+Deno.test("loadServices() warns of names that no setting has where the program reads none, once each", async () => {
+  const named = "server-command = ./server.ts\nserver-service = 0:80\ninstances = 4\n" +
+    "server-proc-cuont = 4\nServer-proc-count = 4\nserver-spare-count = 0\n";
+  const slips = await warningsOf({ "a.cf": named });
+  assertEquals(slips.map((text) => text.split(":")[1]), ["4", "5"]);
+  assertEquals(await warningsOf({ "a.cf": `${named}server-protocol = deno\n` }), [
+    ...slips,
+    'DIR/a.cf:3: instances: Cannot use "instances": no setting has this name, and an unchanged ' +
+    "program reads none, expected a name that docs/settings.md lists",
+  ]);
+});
+
 Deno.test("loadServices() does not warn of them for a server of the framework", async () => {
   const service = "server-command = ./server.ts\nserver-service = 0:80\n";
   assertEquals(await warningsOf({ "a.cf": service + SUPERVISION }), []);

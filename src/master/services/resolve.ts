@@ -6,6 +6,7 @@
  * @module
  */
 import { cannot, type Problem, problemAt, refusal, warningAt } from "../../config/errors.ts";
+import { nearName } from "../../config/lint_cf.ts";
 import { originOf, type ServiceCheck, type ServiceConfig } from "../../config/service.ts";
 import {
   MASTER_CHROOT,
@@ -18,6 +19,7 @@ import {
   SERVER_START_USER,
   SERVER_WATCHDOG,
   type Setting,
+  settingOf,
 } from "../../config/settings.ts";
 import { UNCHANGED_HINT } from "../policy/readiness.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
@@ -162,7 +164,12 @@ const PROGRAM_CHECKS: readonly (readonly [
 
 /** The warnings about settings that the program of a service can't follow. */
 export function protocolWarnings(located: Located): Problem[] {
-  return [...opensAddress(located), ...unsupportedSettings(located), ...confinedAsRoot(located)];
+  return [
+    ...opensAddress(located),
+    ...unsupportedSettings(located),
+    ...unreadSettings(located),
+    ...confinedAsRoot(located),
+  ];
 }
 
 /** Warns of a program that opens its addresses itself, and never takes the sockets of its service. */
@@ -192,6 +199,20 @@ function unsupportedSettings({ service, protocol }: Located): Problem[] {
   return given.map(({ name: key }) => {
     const found = `a program with the ${protocol} protocol, which can't heed it`;
     const message = cannot("use", key, { found, expected });
+    return warningAt(originOf(service, key), { key, message });
+  });
+}
+
+/** Warns of names that nothing reads: an unchanged program has no settings of its own. */
+function unreadSettings({ service, unchanged }: Located): Problem[] {
+  if (unchanged === undefined) return [];
+  // A name that is nearly a known one has its warning.
+  const isUnread = (key: string) => settingOf(key) === undefined && nearName(key) === undefined;
+  return [...service.settings.keys()].filter(isUnread).map((key) => {
+    const message = cannot("use", key, {
+      found: "no setting has this name, and an unchanged program reads none",
+      expected: "a name that docs/settings.md lists",
+    });
     return warningAt(originOf(service, key), { key, message });
   });
 }
