@@ -285,6 +285,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "floods its master with messages that it may send",
   },
   {
+    attack: "a server reads nothing more from its master, whose status is asked for all the time",
+    result: "it is asked for its connections no more; before, each time one message more was kept",
+    file: "tests/master/workers/launcher_test.ts",
+    test: "asks no more of a worker that does not read",
+  },
+  {
     attack: "a server announces a message of 1 MiB",
     result: "the connection ends at once",
     file: "tests/integration/hostile_peer_test.ts",

@@ -140,6 +140,8 @@ class ControlWorker implements RunningWorker {
   }
 
   askCounts(): boolean {
+    // A worker that does not read would make this process keep one message more each time.
+    if (this.#channel.isFull) return false;
     this.#channel.send({ type: "report" });
     return this.#channel.isOpen;
   }

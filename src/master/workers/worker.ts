@@ -79,7 +79,7 @@ export interface RunningWorker {
   /**
    * Asks it for its connections.
    *
-   * @returns Whether its protocol has an answer.
+   * @returns Whether it may answer: its protocol has an answer, and it reads what it is sent.
    */
   askCounts(): boolean;
   /** Sends it a signal. */
