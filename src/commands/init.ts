@@ -23,8 +23,15 @@ const LOCK = "deno.lock";
 
 const MAIN = "deno run -A master.ts";
 
-/** What each task runs, besides the test. */
-const TASKS = ["start", "stop", "reload", "status", "logs", "check"] as const;
+/** The commands that have a task each, and what README.md says of them. */
+const TASKS = {
+  start: "the master in the foreground; Ctrl-C stops it",
+  status: "services, processes, addresses",
+  check: "looks for mistakes in conf/",
+  reload: "takes changed files into use, without a lost connection",
+  logs: "the last lines of the master and of the servers; -f: further ones, too",
+  stop: "stops the master and its servers, also in the background",
+} as const;
 
 const SETTINGS_DIRECTORY = "conf";
 const SETTINGS_FILE = `${SETTINGS_DIRECTORY}/web.cf`;
@@ -43,7 +50,9 @@ const FILES: Readonly<Record<string, string>> = {
   [MANIFEST]: JSON.stringify(
     {
       tasks: {
-        ...Object.fromEntries(TASKS.map((name) => [name, `${MAIN} ${name} -C conf`])),
+        ...Object.fromEntries(
+          Object.keys(TASKS).map((name) => [name, `${MAIN} ${name} -C conf`]),
+        ),
         test: "deno test",
       },
       imports: {
@@ -88,18 +97,22 @@ Deno.test("any other page is not found", () => {
 `,
   "README.md": `# A server
 
-    deno task start     # the master in the foreground; Ctrl-C stops it
-    deno task status    # services, processes, addresses
-    deno task check     # looks for mistakes in conf/
-    deno task reload    # takes changed files into use, without a lost connection
-    deno task logs      # the last lines of the master and of the servers; -f: further ones, too
-    deno task test
+${taskLines()}
 
 \`conf/web.cf\` says what runs: \`curl http://127.0.0.1:8080/\` talks to it.
 `,
   ".gitignore": `master.pid*
 `,
 };
+
+/** A line of README.md for each task. */
+function taskLines(): string {
+  const lines = Object.entries({ ...TASKS, test: "the tests" }).map(([name, text]) => [
+    `    deno task ${name}`,
+    `# ${text}`,
+  ]);
+  return layOut(lines, { colour: false }).join("\n");
+}
 
 /** Runs the command. */
 export function run(_call: CommandCall): Promise<number> {
