@@ -88,7 +88,8 @@ export function answer(request: Request): Response {
 import { answer } from "./answer.ts";
 
 Deno.test("the first page says hello", async () => {
-  assertStringIncludes(await answer(new Request("http://localhost/")).text(), "hello");
+  const response = answer(new Request("http://localhost/"));
+  assertStringIncludes(await response.text(), "hello");
 });
 
 Deno.test("any other page is not found", () => {

@@ -70,7 +70,8 @@ Deno.test("init writes a project into a folder whose deno.json names the clone a
   const within = (folder: string, commands: string) =>
     site.execute(["sh", "-ec", `mkdir ${folder}; cd ${folder}; ${commands}`], { env });
   const init = "deno run -A jsr:@zc/master/master init";
-  await within("linked", `${linkPackage()}; ${init}; deno task check; deno task test`).succeeds();
+  const checks = "deno task check; deno task test; deno fmt --check; deno lint";
+  await within("linked", `${linkPackage()}; ${init}; ${checks}`).succeeds();
   const { links } = JSON.parse(Deno.readTextFileSync(site.dir.file("linked/deno.json")));
   assertEquals(links, [ROOT]);
   const other = JSON.stringify({ links: [ROOT], name: "@a/b" });
