@@ -6,6 +6,9 @@ import { Site } from "../support/master.ts";
 import { TEST_CERT, testCertificate } from "../support/tls.ts";
 import { eventually } from "../support/wait.ts";
 
+/** The directory of this package. */
+const CLONE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
 const DENO = { "server-protocol": "deno" };
 
 async function answer(url: string): Promise<string> {
@@ -203,4 +206,22 @@ Deno.test("a listener that is closed before its socket has come holds up nothing
   await master.logs(/\] server closed\n/, 2);
   assertEquals(master.servers().length, 2);
   await master.stop();
+});
+
+Deno.test("the end of a program whose folder names no clone says what its deno.json has to name", async () => {
+  await using site = new Site();
+  const program = site.dir.write("main.ts", "Deno.serve(() => new Response());\n");
+  for (const manifest of [undefined, '{ "imports": {} }']) {
+    if (manifest !== undefined) site.dir.write("deno.json", manifest);
+    site.write("a.cf", {
+      "server-command": program,
+      "server-service": `127.0.0.1:${site.port()}`,
+      "server-start-limit": "1/1m",
+      ...DENO,
+    });
+    const master = await site.start();
+    const lacks = `expected "links": ["${CLONE}"] in the deno.json beside the program`;
+    await master.logs(new RegExp(`last words: .* not a dependency.*, ${RegExp.escape(lacks)}`));
+    await master.stop();
+  }
 });

@@ -14,6 +14,7 @@ import {
   formatUnchangedStart,
   UNCHANGED_VARIABLE,
 } from "../../ipc/unchanged_start.ts";
+import { pathOfUrl } from "../../os/process/program_lookup.ts";
 import type { EnvironmentChange } from "../../os/process/environment.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { EnvStep } from "./wrappers.ts";
@@ -62,6 +63,23 @@ function preloadedModule(): string {
   const isFile = file.startsWith("file:") && !Deno.build.standalone;
   return isFile ? file : `jsr:@zc/master@${VERSION}/unchanged`;
 }
+
+/**
+ * What the folder of an unchanged program lacks where the preloaded module is the file of a clone: the packages of
+ * the clone are found by a deno.json that names it.
+ *
+ * @param lastWords The last error message of the program.
+ * @returns Undefined for any other message.
+ */
+export function missingLink(lastWords: string): string | undefined {
+  const module = preloadedModule();
+  if (!module.startsWith("file:") || !FIRST_PACKAGE.test(lastWords)) return undefined;
+  const clone = pathOfUrl(new URL("../../..", module).href)!.replace(/\/$/, "");
+  return `expected "links": ["${clone}"] in the deno.json beside the program`;
+}
+
+/** What the runtime says of the first package that the preloaded module imports. */
+const FIRST_PACKAGE = /^error: Import "@std\/log\/logger" not a dependency/;
 
 /** The permission to read the variable of the start, where the others do not include it. */
 function mayReadVariable(args: readonly string[]): string[] {

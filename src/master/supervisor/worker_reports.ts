@@ -19,6 +19,7 @@ import {
 } from "../policy/life.ts";
 import type { Service } from "../policy/model.ts";
 import { grow } from "../policy/scaling.ts";
+import { missingLink } from "../services/unchanged_program.ts";
 import type { ConnectionCounts, WorkerEvents } from "../workers/worker.ts";
 import type { WorkerCounts } from "./connection_counts.ts";
 import type { WorkerEventCounter } from "./worker_event_counter.ts";
@@ -232,7 +233,9 @@ export class WorkerReports {
   #details(worker: Worker, lastWords: string | undefined): string {
     const { accepted } = this.#options.counts.of(worker) ?? {};
     const served = accepted === undefined ? "" : `, ${counted(accepted, "connection")} served`;
-    return `${served}${lastWords === undefined ? "" : `; its last words: ${lastWords}`}`;
+    if (lastWords === undefined) return served;
+    const lacks = worker.config.unchanged && missingLink(lastWords);
+    return `${served}; its last words: ${lastWords}${lacks === undefined ? "" : `, ${lacks}`}`;
   }
 
   get #nowMs(): number {
