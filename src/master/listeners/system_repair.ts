@@ -82,9 +82,10 @@ export function repairListeners(slots: readonly Listener[], options: RepairOptio
 }
 
 /** The intended filter and options of a listener; undefined for the defaults. */
-function admissionOf({ admission, takesDescriptors }: Listener): Admission | undefined {
-  return admission ??
-    (takesDescriptors ? { filtered: false, options: takingDescriptors() } : undefined);
+function admissionOf({ admission, kind, takesDescriptors }: Listener): Admission | undefined {
+  // The options of other sockets are others, also by their places in the list.
+  if (admission !== undefined || kind !== "unix" || !takesDescriptors) return admission;
+  return { filtered: false, options: takingDescriptors() };
 }
 
 /** The damage of a listener that only a replacement repairs. */

@@ -11,6 +11,7 @@ import { systemListeners } from "../../../src/master/listeners/system.ts";
 import { ListenerTable } from "../../../src/master/listeners/table.ts";
 import { leavesNothingOpen, whyNoRefusal } from "../../support/descriptors.ts";
 import { leaveOut } from "../../support/left_out.ts";
+import { ReservedPort } from "../../support/ports.ts";
 import { TempDir } from "../../support/temp.ts";
 import { serviceOf } from "../service_configs.ts";
 
@@ -51,6 +52,24 @@ Deno.test("ListenerTable lets clients send descriptors to programs of other prot
     table.repair(`unix:${path}`, { mayReplace: true, mayRevive: false });
     assertEquals(table.isSound(table.listeners(service, 0)[0]), true);
     sendOne(path);
+    table.releaseAll();
+    table.closeReleased();
+  });
+});
+
+Deno.test("ListenerTable leaves the options of TCP listeners alone, whatever their programs take from clients", async () => {
+  await leavesNothingOpen(() => {
+    using reserved = new ReservedPort();
+    const key = `inet:127.0.0.1:${reserved.port}`;
+    const table = new ListenerTable(new ListenerOwners(systemListeners));
+    const service = serviceOf("x", { addresses: `127.0.0.1:${reserved.port}` });
+    for (const protocol of ["libzc", "systemd"] as const) {
+      const one = { ...service, protocol };
+      table.prepare([one]).commit();
+      table.keep(one);
+      assertEquals(table.isSound(table.listeners(one, 0)[0]), true);
+      assertEquals(table.repair(key, { mayReplace: true, mayRevive: true }).told, []);
+    }
     table.releaseAll();
     table.closeReleased();
   });
