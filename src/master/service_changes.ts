@@ -90,12 +90,13 @@ export class ServiceChanges {
    */
   require(what: ServiceChange, ids: readonly string[]): void {
     const { serving } = this.#supervisor;
+    const unknown = ids.find((id) => !serving.has(id) && !this.#stopped.has(id));
+    if (unknown !== undefined) throw this.unknown(unknown);
     for (const id of ids) this.#require(what, id, serving.has(id));
   }
 
   #require(what: ServiceChange, id: string, runs: boolean): void {
     const isStopped = this.#stopped.has(id);
-    if (!runs && !isStopped) throw this.unknown(id);
     if (what === "start" ? isStopped : runs) return;
     throw new ServiceError(
       "busy",

@@ -217,6 +217,52 @@ Deno.test("a service is found without its .cf, and by the path of its file", asy
   await master.stop();
 });
 
+Deno.test("every command says the nearest name to one that no service has, with one exit code", async () => {
+  await using site = new Site();
+  serveSmall(site, "web.cf", site.port());
+  serveSmall(site, "mail.cf", site.port());
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  const commands = [
+    ...["status", "start", "stop", "restart", "reload"].map((name) => [name]),
+    ["logs"],
+    ["scale"],
+    ...["stop", "reload", "scale"].map((name) => [name, "--no-wait"]),
+  ];
+  for (const [command, ...options] of commands) {
+    for (
+      const [name, expected] of [
+        ["weeb", "web.cf"],
+        ["conf/weeb.cf", "web.cf"],
+        ["WEB", "web.cf"],
+        ["x", "one of mail.cf web.cf"],
+      ]
+    ) {
+      const count = command === "scale" ? ["2"] : [];
+      const { code, out, err } = await zcHere(site, command, name, ...count, ...options);
+      const id = name.replace("conf/", "");
+      assertEquals(
+        [code, out, err],
+        [
+          2,
+          "",
+          `Cannot find the service "${id}": no service has this name, expected ${expected}\n`,
+        ],
+        command,
+      );
+    }
+  }
+  // Before what is wrong with another one that is named.
+  const both = await zcHere(site, "start", "web", "mial");
+  assertEquals(both.code, 2);
+  assertStringIncludes(both.err, 'Cannot find the service "mial"');
+  // The master has not read this file yet.
+  serveSmall(site, "new.cf", site.port());
+  assertEquals((await zcHere(site, "reload", "new.cf", "--no-wait")).code, 0);
+  await master.serving("new.cf", 1);
+  await master.stop();
+});
+
 Deno.test("scale sets the number of processes until the next reload", async () => {
   await using site = new Site();
   serveSmall(site, "a.cf", site.port());

@@ -121,8 +121,11 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
       };
     },
     plan: async () => summaryOf(await master.plan()),
-    reload: ({ services, wait }, client) =>
-      change(master, { run: (gone) => master.reload(services, gone), client, wait }),
+    async reload({ services, wait }, client) {
+      // Without a wait, nobody is told later.
+      if (wait === false && services !== undefined) await requireKnown(master, services);
+      return await change(master, { run: (gone) => master.reload(services, gone), client, wait });
+    },
     restart: ({ services }, client) =>
       change(master, {
         run: (gone) => master.change("restart", services, gone),
@@ -329,6 +332,19 @@ function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
   const found = services.find((one) => one.id === id);
   if (found === undefined) throw unknownService(id, services.map((one) => one.id));
   return found;
+}
+
+/**
+ * Finds out whether services are there, or are in the settings files.
+ *
+ * @throws {ServiceError} When one of them is not.
+ */
+async function requireKnown(master: ControlledMaster, ids: readonly string[]): Promise<void> {
+  const running = new Set((await master.services()).map(({ id }) => id));
+  if (ids.every((id) => running.has(id))) return;
+  const known = running.union(new Set((await master.plan()).reasons.keys()));
+  const unknown = ids.find((id) => !known.has(id));
+  if (unknown !== undefined) throw unknownService(unknown, known);
 }
 
 function lastReloadOf(report: ReloadReport | undefined): ReloadStatus | null {

@@ -5,6 +5,7 @@
  */
 import { cannot, type Problem } from "../../config/errors.ts";
 import { nearest } from "../../config/nearest.ts";
+import { serviceName } from "../../config/service.ts";
 import type { ReloadPlan } from "./reload_plan.ts";
 
 /** Services whose change was undone together, and why. */
@@ -76,8 +77,10 @@ function oneOf(ids: readonly string[]): string {
  * @param known The ids of all services.
  */
 export function unknownService(id: string, known: Iterable<string>): ServiceError {
-  const ids = [...new Set(known)].sort(), file = `${id}.cf`;
-  const expected = ids.includes(file) ? file : nearest(id, ids) ?? oneOf(ids);
+  const ids = [...new Set(known)].sort();
+  // An operator may leave the ending out.
+  const byName = new Map(ids.map((one) => [serviceName(one), one]));
+  const expected = nearest(id, ids) ?? byName.get(nearest(id, byName.keys()) ?? "") ?? oneOf(ids);
   return new ServiceError(
     "unknown-service",
     cannot("find the service", id, { found: "no service has this name", expected }),
