@@ -12,8 +12,6 @@ import {
   DEBUG_CONFIG,
   EXIT_AFTER,
   LOG_FORMAT,
-  MASTER_STOP_TIMEOUT,
-  MASTER_UPGRADE_TIMEOUT,
   RUN_CHROOT,
 } from "../config/settings.ts";
 import { jsonRecord, textRecord } from "../log/formats.ts";
@@ -37,10 +35,9 @@ import { releaseSignals } from "../os/process/signals.ts";
 import { WorkingDirectory } from "../os/process/working_directory.ts";
 import { mayGiveTo } from "../os/user/credentials.ts";
 import { beginUpgrade } from "./begin_upgrade.ts";
-import { ChangeReports, nameOfChange, RELOAD } from "./change_reports.ts";
-import { type ChangeRequest, Changes } from "./changes.ts";
+import { ChangeReports } from "./change_reports.ts";
+import { Changes } from "./changes.ts";
 import { MasterControl } from "./control/master_control.ts";
-import type { ChangeStatus } from "../control/status.ts";
 import { Counters } from "./counters/counters.ts";
 import { CurrentPhase } from "./current_phase.ts";
 import { Duty } from "./duty.ts";
@@ -48,12 +45,11 @@ import { ListenerOwners } from "./listeners/owners.ts";
 import { ownActivation, readActivation } from "./listeners/socket_activation.ts";
 import { systemListeners } from "./listeners/system.ts";
 import type { MasterParts } from "./master_parts.ts";
+import { OperatorRequests } from "./operator_requests.ts";
 import { Orphans } from "./orphans.ts";
 import { OutputLog } from "./outputs/output_log.ts";
 import { ServerOutputs } from "./outputs/server_outputs.ts";
-import { TERMINATE_GRACE_MS } from "./policy/timeouts.ts";
 import type { Listener } from "./policy/listener.ts";
-import { type ReloadReport, ServiceError } from "./policy/reload_report.ts";
 import { Reloads } from "./reload.ts";
 import { Retirement } from "./retirement.ts";
 import { ServiceChanges } from "./service_changes.ts";
@@ -137,6 +133,12 @@ export class Master {
   readonly #counters = new Counters();
   readonly #counts: CounterExchange;
   readonly #changes = new Changes(() => this.#phase.is("serving"));
+  readonly #requests = new OperatorRequests({
+    ...{ phase: this.#phase, stops: this.#stops, changes: this.#changes },
+    parts: () => this.#parts!,
+    retirement: () => this.#retirement,
+    upgrade: () => this.#upgrade(),
+  });
   readonly #startedAtMs = systemClock.nowMs();
   #supervisor!: Supervisor;
   /** Undefined until this master has the lock, or shares it; so is the retirement. */
@@ -170,7 +172,7 @@ export class Master {
       );
     } else {
       this.#oldMaster = new OldMaster(options.upgradeFd, this.#poller, {
-        onReload: () => this.#requestReload(),
+        onReload: () => this.#requests.reload(),
         onRecords: (records) => this.#outputLog.adopt(records),
         onCounted: (increments) => this.#counts.fromOld(increments),
         log,
@@ -239,7 +241,7 @@ export class Master {
       const duty = inheritance === undefined ? Duty.take() : Duty.share(inheritance.lock);
       const parts = this.#parts = {
         ...{ phase: this.#phase, stops: this.#stops, changes: this.#changes },
-        ...{ duty, supervisor, listeners, reloads },
+        ...{ duty, supervisor, listeners, reloads, serviceChanges },
         control: this.#newControl({ supervisor, reloads, serviceChanges }),
         ...{ serviceManager },
         oldMaster: this.#oldMaster,
@@ -254,10 +256,10 @@ export class Master {
 
   #takeSignals(): (() => void)[] {
     const releases = takeSignals(this.#poller, {
-      reload: () => this.#requestReload(),
-      upgrade: () => this.#requestUpgrade(),
+      reload: () => this.#requests.reload(),
+      upgrade: () => this.#requests.upgrade(),
       scale: (by) => this.#supervisor.scale.all(by),
-      stop: () => this.#requestStop(),
+      stop: () => this.#requests.stop(),
       reopenLogs: () => this.#reopenLogs(),
       passOn: (signal) => this.#retirement?.passOn(signal) ?? false,
       hasLostNewMaster: () => this.#phase.is("waiting"),
@@ -303,7 +305,7 @@ export class Master {
     const exitTimer = exitAfterMs > 0
       ? systemClock.setTimer(
         exitAfterMs,
-        () => retirement.newMaster === undefined && this.#requestStop(),
+        () => retirement.newMaster === undefined && this.#requests.stop(),
       )
       : undefined;
     try {
@@ -342,16 +344,6 @@ export class Master {
     return !(phase.is("starting") && this.#oldMaster?.isGone === false);
   }
 
-  /** The first request stops the servers, the second shortens their time. */
-  #requestStop(): void {
-    if (!this.#stops.add()) {
-      this.#supervisor.shortenStop();
-      this.#oldMaster?.stop(TERMINATE_GRACE_MS);
-    } else if (this.#phase.is("draining")) {
-      this.#retirement!.limitDrain(setting(MASTER_STOP_TIMEOUT));
-    } else this.#phase.enter("stopping");
-  }
-
   #newControl(
     { supervisor, reloads, serviceChanges }: {
       readonly supervisor: Supervisor;
@@ -368,85 +360,11 @@ export class Master {
       startedAtMs: this.#startedAtMs,
       statusUser: () => metricsUser(supervisor.current, this.#lookup),
       phase: () => this.#phase.name,
-      underWay: () => this.#underWay(supervisor),
-      // A SIGHUP that arrives while the reload of named services waits is still needed.
-      reload: (services, signal) =>
-        this.#changes.request(
-          services === undefined ? "reload" : "services",
-          () => this.#reload(services),
-          requestOf(RELOAD.name, services, signal),
-        ),
-      change: (what, services, signal) =>
-        this.#changes.request("services", async () => {
-          const report = await serviceChanges.change(what, services);
-          this.#parts?.control.follow();
-          return report;
-        }, requestOf(what, services, signal)),
-      upgrade: (signal) => {
-        const obstacle = this.#obstacleToUpgrade();
-        if (obstacle !== undefined) throw new ServiceError("busy", `Cannot upgrade: ${obstacle}`);
-        const request = requestOf("upgrade", undefined, signal);
-        return this.#changes.request("upgrade", () => this.#upgrade(), request);
-      },
-      stop: () => {
-        // Only a signal shortens a stop: who asks again may just want to wait for it.
-        if (!this.#stops.hasAny) this.#requestStop();
-        return this.#stops.finished;
-      },
+      ...this.#requests.ofClients,
       lines: (count, service) => this.#outputLog.last(count, service),
       hasLines: (service) => this.#outputLog.has(service),
       log,
     });
-  }
-
-  /** The change that is under way, for an operator; the start is none. */
-  #underWay({ rollingOut: services }: Supervisor): ChangeStatus | null {
-    const { kind = "start", name = "", atMs = 0, sinceMs = 0 } = this.#changes.current ?? {};
-    if (kind === "start") return null;
-    const elapsedMs = Math.round(systemClock.nowMs() - sinceMs);
-    const limitMs = kind === "upgrade" ? setting(MASTER_UPGRADE_TIMEOUT) : null;
-    return { kind, name, services, atMs, elapsedMs, limitMs };
-  }
-
-  /** After a takeover, reloads are left to the new master. */
-  #requestReload(): void {
-    const newMaster = this.#retirement?.newMaster;
-    if (newMaster === undefined) this.#request("reload", () => this.#reload());
-    else newMaster.reload();
-  }
-
-  /** Reads the configuration and rolls it out; with services, only their parts of it. */
-  async #reload(services?: readonly string[]): Promise<ReloadReport> {
-    const { duty, control, reloads } = this.#parts!;
-    await duty.repairLog();
-    control.repair();
-    const report = await reloads.reload(services && new Set(services));
-    control.follow();
-    return report;
-  }
-
-  #requestUpgrade(): void {
-    const obstacle = this.#obstacleToUpgrade();
-    if (obstacle === undefined) this.#request("upgrade", () => this.#upgrade());
-    else zwarn(`ignored a SIGUSR2: ${obstacle}`);
-  }
-
-  /** Queues a change that a signal asks for, unless one of its kind waits already. */
-  #request(kind: "reload" | "upgrade", change: () => Promise<unknown>): void {
-    if (this.#changes.insist(kind)) return;
-    this.#changes.request(kind, change).catch((error) => {
-      // A bug in this program; the master continues, and accepts further changes.
-      if (!(error instanceof ServiceError)) zerror("unexpected error:", error);
-    });
-  }
-
-  #obstacleToUpgrade(): string | undefined {
-    const newMaster = this.#retirement?.newMaster;
-    if (newMaster !== undefined) return `process ${newMaster.pid} has taken over`;
-    const isNew = this.#oldMaster !== undefined && this.#phase.is("starting");
-    return isNew || this.#changes.current?.kind === "upgrade"
-      ? "an upgrade is under way"
-      : undefined;
   }
 
   /**
@@ -488,14 +406,4 @@ export class Master {
     this.#oldMaster?.reopen();
     zinfo("reopened the log files");
   }
-}
-
-/** A request of a client of the control socket for a change, of some services or of all. */
-function requestOf(
-  what: string,
-  services: readonly string[] | undefined,
-  signal: AbortSignal | undefined,
-): ChangeRequest {
-  const name = services === undefined ? what : nameOfChange(what, services);
-  return { name, key: JSON.stringify([what, services]), signal, isBounded: true };
 }

@@ -9,6 +9,7 @@ import type { CurrentPhase } from "./current_phase.ts";
 import type { Duty } from "./duty.ts";
 import type { ListenerOwners } from "./listeners/owners.ts";
 import type { Reloads } from "./reload.ts";
+import type { ServiceChanges } from "./service_changes.ts";
 import type { StopRequests } from "./stop_requests.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
@@ -25,6 +26,7 @@ export interface MasterParts {
   readonly supervisor: Supervisor;
   readonly listeners: ListenerOwners;
   readonly reloads: Reloads;
+  readonly serviceChanges: ServiceChanges;
   readonly serviceManager: SystemdNotify;
   /** The old master, if there was one. */
   readonly oldMaster?: OldMaster;
