@@ -40,7 +40,7 @@ export async function runCommand(
     const meant = nearest(wanted, names);
     const about = isSettingsDirectory(wanted) ? directoryInsteadOf(wanted, ["start"]) : {
       found: "no command has this name",
-      expected: meant ?? "a command that --help lists, or -C DIR",
+      expected: meant ?? `one of ${names.join(" ")}, or -C DIR`,
     };
     return fail(cannot(asksHelp ? "help with" : "run", wanted, about), EXIT.usage);
   }

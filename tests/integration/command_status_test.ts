@@ -289,7 +289,10 @@ Deno.test("a directory that can't be read is a problem of the configuration", as
 });
 
 const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
-  [["conf"], 'Cannot run "conf": no command has this name, expected a command that --help lists'],
+  [
+    ["conf"],
+    'Cannot run "conf": no command has this name, expected one of start stop restart reload ',
+  ],
   [["scale", "a.cf", "x"], 'Cannot scale to "x": not such a number, expected a whole number from'],
   [
     ["scale", "a.cf", "-1"],
