@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireOptions } from "../config/check_options.ts";
 import { coroutineServe } from "../server/coroutine/serve.ts";
 import { coroutineServeTls } from "../server/coroutine/serve_tls.ts";
 import { runFor, trackServed } from "../server/lifecycle/served.ts";
@@ -46,8 +47,10 @@ export type ClientHandler = (
  */
 export function connections(
   handler: ClientHandler,
-  { tls }: ConnectionOptions = {},
+  options: ConnectionOptions = {},
 ): Service {
+  requireOptions("connections", options, { tls: true });
+  const { tls } = options;
   const certificate = tls && new ServiceCertificate(tls);
   return new Service(async (fd, fdType, context) => {
     const { service } = context;

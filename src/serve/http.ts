@@ -4,6 +4,7 @@
  * @module
  */
 import type { Server } from "node:net";
+import { requireOptions } from "../config/check_options.ts";
 import { cannot } from "../config/errors.ts";
 import { type HttpHandler, serveHttp, type ServeHttpOptions, serveNode } from "../server/common.ts";
 import { isTracked, runFor } from "../server/lifecycle/served.ts";
@@ -43,6 +44,7 @@ export interface HttpOptions extends Pick<ServeHttpOptions, "onError"> {
  * ```
  */
 export function http(handler: HttpHandler | FetchApplication, options: HttpOptions = {}): Service {
+  requireOptions("http", options, { tls: true, onError: true });
   const { tls, ...rest } = options;
   // A handler without parameters is faster, so a function is passed on as it is.
   const answer: HttpHandler = typeof handler === "function"

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireOptions } from "../config/check_options.ts";
 import { zdebug } from "../log/log.ts";
 import { type ConnectionOptions, connections } from "./connections.ts";
 import type { Service, ServiceContext } from "./service.ts";
@@ -132,6 +133,7 @@ export class LineTooLongError extends Error {
  * ```
  */
 export function lines(handler: LineHandler, options: LineOptions = {}): Service {
+  requireOptions("lines", options, { tls: true, longest: true });
   const { longest = 65_536, ...rest } = options;
   if (!Number.isSafeInteger(longest) || longest < 1) {
     throw new RangeError(`Cannot read lines of ${longest} bytes: expected a whole number from 1`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireOptions } from "../config/check_options.ts";
 import { cannot, ConfigError } from "../config/errors.ts";
 import { nearest } from "../config/nearest.ts";
 import { splitOwnServer } from "../config/own_server.ts";
@@ -58,6 +59,12 @@ export async function serve(
   services: Readonly<Record<string, Served>>,
   options: ServeOptions = {},
 ): Promise<never> {
+  requireOptions("serve", options, {
+    listen: true,
+    beforeService: true,
+    beforeSoftstop: true,
+    afterService: true,
+  });
   const { listen, beforeService, beforeSoftstop, afterService } = options;
   const all = new Map(Object.entries(services).map(([name, one]) => [name, serviceOf(name, one)]));
   const { args: given } = splitOwnServer(ownArguments());

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireOptions } from "../config/check_options.ts";
 import { zerror } from "../log/log.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { type OpenConnection, OpenConnections } from "../os/net/connections.ts";
@@ -77,6 +78,7 @@ export function serveHttp(
   handler: HttpHandler,
   options: ServeHttpOptions = {},
 ): void {
+  requireOptions("serveHttp", options, { tls: true, onError: true });
   const tls = options.tls && TlsContext.of(options.tls);
   openHttp(fd, fdType, handler, { onError: options.onError, tls });
 }

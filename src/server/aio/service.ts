@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireOptions } from "../../config/check_options.ts";
 import type { FdType } from "../../os/net/socket.ts";
 import { Aio, type AioCallback } from "./aio.ts";
 import { AioBase, coreOf } from "./base.ts";
@@ -105,8 +106,10 @@ export function aioServerGeneralAioRegister(
   fd: number,
   fdType: FdType,
   callback: AioCallback,
-  { tls }: AioServiceOptions = {},
+  options: AioServiceOptions = {},
 ): AioService {
+  requireOptions("aioServerGeneralAioRegister", options, { tls: true });
+  const { tls } = options;
   const pipes = waitFor(base);
   if (fdType === "fifo") {
     const fifo = new FifoReader(fd);
