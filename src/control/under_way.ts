@@ -18,7 +18,7 @@ const SETTINGS: Readonly<Record<AwaitedStep["step"], string>> = {
  * @param services The services; the processes of a master of an earlier version tell nothing.
  * @returns One line; empty without such a process.
  */
-export function awaitedText(services: readonly Pick<ServiceStatus, "id" | "processes">[]): string {
+export function awaitedText(services: readonly ServiceStatus[]): string {
   return services.flatMap(({ id, processes }) => {
     const texts = processes.flatMap(({ pid, state, awaited }) =>
       awaited ? `process ${pid} ${state} for ${spanOf(awaited, SETTINGS[awaited.step])}` : []
@@ -28,16 +28,18 @@ export function awaitedText(services: readonly Pick<ServiceStatus, "id" | "proce
 }
 
 /**
- * What a change waits for.
+ * What a client waits for that has asked for a change.
  *
- * @param change The change.
+ * @param change The change that is under way: that one, or one before it.
  * @param services The services that it may change.
- * @returns One line; empty where nothing can be told.
+ * @returns One line.
  */
-export function waitedFor(
-  change: ChangeStatus,
-  services: readonly Pick<ServiceStatus, "id" | "processes">[],
-): string {
+export function progressText(change: ChangeStatus, services: readonly ServiceStatus[]): string {
+  return waitedFor(change, services) || `the ${underWay(change)}`;
+}
+
+/** What a change waits for, on one line; empty where nothing can be told. */
+function waitedFor(change: ChangeStatus, services: readonly ServiceStatus[]): string {
   if (change.kind === "upgrade") return `the new master for ${spanOf(change, UPGRADE_LIMIT)}`;
   const open = services.filter(({ id }) => change.services.includes(id));
   return awaitedText(open) || change.services.join(" ");
@@ -54,7 +56,11 @@ export function changeText({ change, services }: Status): string | undefined {
   if (!change) return undefined;
   const awaited = waitedFor(change, services);
   const what = awaited === "" ? "" : `, waiting for ${awaited}`;
-  return `${change.name} under way for ${formatDuration(change.elapsedMs)}${what}`;
+  return `${underWay(change)}${what}`;
+}
+
+function underWay({ name, elapsedMs }: ChangeStatus): string {
+  return `${name} under way for ${formatDuration(elapsedMs)}`;
 }
 
 const UPGRADE_LIMIT = "master-upgrade-timeout";

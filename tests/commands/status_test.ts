@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { render } from "../../src/commands/status.ts";
 import type { ChangeStatus, ProcessStatus, Status } from "../../src/control/status.ts";
-import { changeText } from "../../src/control/under_way.ts";
+import { changeText, progressText } from "../../src/control/under_way.ts";
 import { masterStatus, processStatus, serviceStatus } from "../metrics/statuses.ts";
 
 const CHANGE: ChangeStatus = {
@@ -50,6 +50,13 @@ Deno.test("status shows the change that is under way, and each process that it w
     "upgrade under way for 4.0 s, " +
       "waiting for the new master for 4.0 s of 2 min (master-upgrade-timeout)",
   );
+});
+
+Deno.test("a command that waits tells at least which change is under way", () => {
+  const { change, services } = changing({ name: "restart of b.cf" });
+  assertEquals(progressText(change!, services), "the restart of b.cf under way for 4.0 s");
+  const known = changing({ services: ["b.cf"] });
+  assertEquals(progressText(known.change!, known.services), "b.cf");
 });
 
 Deno.test("a master of an earlier version tells no change and nothing that is awaited", () => {

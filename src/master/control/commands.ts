@@ -4,7 +4,6 @@
  * @module
  */
 import type { LogLevel } from "../../log/record.ts";
-import { formatDuration } from "../../config/duration.ts";
 import { cannot, counted } from "../../config/errors.ts";
 import type {
   ChangeOutcome,
@@ -23,7 +22,7 @@ import type {
 } from "../../control/status.ts";
 import { CONTROL_VERSION } from "../../control/messages.ts";
 import { isAsWanted } from "../../control/status.ts";
-import { awaitedText, waitedFor } from "../../control/under_way.ts";
+import { awaitedText, progressText } from "../../control/under_way.ts";
 import { VERSION } from "../../control/version.ts";
 import { setRepeated, systemClock } from "../../os/clock/clock.ts";
 import type { ReloadPlan } from "../policy/reload_plan.ts";
@@ -301,9 +300,7 @@ async function ending(master: ControlledMaster, ids?: readonly string[]): Promis
 /** What the change that is under way waits for, on one line: the changes before one that is asked for, too. */
 async function changing(master: ControlledMaster): Promise<string> {
   const services = await master.services(), change = master.underWay();
-  if (change === null) return "";
-  return waitedFor(change, services) ||
-    `the settings of the ${change.name} for ${formatDuration(change.elapsedMs)}`;
+  return change === null ? "" : progressText(change, services);
 }
 
 /** What a start waits for, on one line: a service without a starting process tells why. */
