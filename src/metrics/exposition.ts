@@ -14,6 +14,7 @@ import type {
   Status,
 } from "../control/status.ts";
 import { DRAIN_BUCKETS_MS } from "../control/status.ts";
+import { NEXT_PHASES } from "../master/phase.ts";
 
 /** The media type of the text. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -68,7 +69,7 @@ const PROCESS_STATES = wordsOf<ProcessState>({
   killing: true,
   detached: true,
 });
-const PHASES: readonly string[] = ["starting", "serving", "draining", "waiting", "stopping"];
+const PHASES: readonly string[] = Object.keys(NEXT_PHASES);
 
 /** All metrics, in the order of the text. */
 export const METRICS: readonly Metric[] = [
