@@ -77,7 +77,9 @@ export class History {
         status.services.map((one) => [one.id, pointOf(one, before?.get(one.id), passedMs)]),
       ),
     };
-    this.#points = [...this.#points, point].slice(-MOST_POINTS);
+    // The charts end now, also after the time of day was set back.
+    const past = this.#points.filter((one) => one.atMs < atMs);
+    this.#points = [...past, point].slice(-MOST_POINTS);
     return point;
   }
 }

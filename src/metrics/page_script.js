@@ -321,7 +321,8 @@ export function pageScript({ formatDuration, formatSize, windowMs, silenceMs }) 
 
   function addPoints(more, nowMs) {
     const all = new Map([...points, ...more].map((point) => [point.atMs, point]));
-    points = [...all.values()].filter(({ atMs }) => atMs > nowMs - windowMs)
+    // Later points are those of before the time of day was set back.
+    points = [...all.values()].filter(({ atMs }) => atMs > nowMs - windowMs && atMs <= nowMs)
       .sort((one, other) => one.atMs - other.atMs);
   }
 

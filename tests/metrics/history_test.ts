@@ -67,3 +67,13 @@ Deno.test("History keeps services of any name apart from the properties of objec
   const point = history.add(masterStatus([serviceStatus("__proto__"), serviceStatus("a")]), at(0));
   assertEquals(Object.keys(point?.services ?? {}), ["__proto__", "a"]);
 });
+
+Deno.test("History forgets the points that are later than now, once the time of day was set back", () => {
+  const history = new History(), hourMs = 3_600_000;
+  for (const step of [0, 1, 2]) history.add(statusOf(1, [1]), at(step * STEP_MS));
+  const atMs = 1_000_000 + STEP_MS;
+  history.add(statusOf(1, [1]), { nowMs: 3 * STEP_MS, atMs });
+  assertEquals(history.points.map((point) => point.atMs), [1_000_000, atMs]);
+  history.add(statusOf(1, [1]), { nowMs: 4 * STEP_MS, atMs: atMs - hourMs });
+  assertEquals(history.points.map((point) => point.atMs), [atMs - hourMs]);
+});
