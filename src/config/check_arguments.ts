@@ -26,6 +26,12 @@ export interface ArgumentFindings {
   readonly warnings: readonly Problem[];
 }
 
+/** Arguments of the master of LIB-ZC's C++ edition, with the form that they have here. */
+const OF_CPP: ReadonlyMap<string, (value: string) => string> = new Map([
+  ["server-syslog", (value: string) => `-server-log syslog,${value}`],
+  ["master-server-debug", () => "--DEBUG"],
+]);
+
 /** A suspicious part of a command line, and the number of its arguments. */
 interface Finding {
   readonly problem?: Problem;
@@ -99,6 +105,12 @@ class ArgumentCheck {
     if (WITHOUT_EFFECT.has(name)) {
       const about = { found: "LIB-ZC's, and without effect here", expected: "no such argument" };
       return { problem: asWarning({ message: cannot("use argument", arg, about) }), takes };
+    }
+    const formHere = this.#isOpen ? undefined : OF_CPP.get(name);
+    if (formHere !== undefined) {
+      const expected = formHere(takes === 2 ? next! : "FACILITY");
+      const about = { found: "an argument of LIB-ZC's C++ edition", expected };
+      return { problem: { message: cannot("read argument", arg, about) }, takes };
     }
     const meant = this.#known.get(nearest(name, this.#known.keys()) ?? "");
     const ofFile = ALL_SETTINGS.find((setting) => setting.name === settingName(name));

@@ -53,6 +53,16 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     "expected -pid-file FILE",
     'Cannot read argument "-c": no argument has this name, expected -C DIR',
   ],
+  "-server-syslog mail,mailer --master-server-debug": [
+    'Cannot read argument "-server-syslog": an argument of LIB-ZC\'s C++ edition, ' +
+    "expected -server-log syslog,mail,mailer",
+    'Cannot read argument "--master-server-debug": an argument of LIB-ZC\'s C++ edition, ' +
+    "expected --DEBUG",
+  ],
+  "-server-syslog": [
+    'Cannot read argument "-server-syslog": an argument of LIB-ZC\'s C++ edition, ' +
+    "expected -server-log syslog,FACILITY",
+  ],
   "--trylock": [
     'Cannot read argument "--trylock": no argument has this name, ' +
     "expected --try-lock",
