@@ -97,6 +97,12 @@ function inPlace(text: string, isFirst: boolean): string {
   return `${isFirst ? CLEAR : ""}${CUT}${HOME}${shown}${CLEAR_REST}${WRAP}`;
 }
 
+/** What the master does, and for how long it has run. */
+function sinceStart({ phase, uptimeMs }: Status["master"]): string {
+  const age = formatDuration(uptimeMs), begins = ["starting", "serving"].includes(phase);
+  return begins ? `${phase} for ${age}` : `${phase}, started ${age} ago`;
+}
+
 /**
  * The status as text.
  *
@@ -112,7 +118,7 @@ export function render(
   const endOf = ({ atMs, durationMs }: ReloadStatus) =>
     `${ago(atMs + durationMs)}, after ${formatDuration(durationMs)}`;
   const lines = [
-    `master ${master.pid}: ${master.phase} for ${formatDuration(master.uptimeMs)}, ` +
+    `master ${master.pid}: ${sinceStart(master)}, ` +
     `generation ${master.generation}, @zc/master ${master.version}, Deno ${master.deno}`,
     ...(change === undefined ? [] : [change]),
     ...(lastReload === null ? [] : [`last reload ${endOf(lastReload)}: ${lastReload.text}`]),

@@ -52,6 +52,19 @@ Deno.test("status shows the change that is under way, and each process that it w
   );
 });
 
+Deno.test("status does not take the age of a master for the time of its stop", () => {
+  const first = (phase: string) => {
+    const status = masterStatus([]);
+    const master = { ...status.master, phase, uptimeMs: 14_000 };
+    return render({ ...status, master }, { colour: false, nowMs: 0 }).split(",", 2).join();
+  };
+  const { pid } = masterStatus([]).master;
+  assertEquals(first("serving"), `master ${pid}: serving for 14 s, generation 1`);
+  assertEquals(first("starting"), `master ${pid}: starting for 14 s, generation 1`);
+  assertEquals(first("stopping"), `master ${pid}: stopping, started 14 s ago`);
+  assertEquals(first("draining"), `master ${pid}: draining, started 14 s ago`);
+});
+
 Deno.test("a command that waits tells at least which change is under way", () => {
   const { change, services } = changing({ name: "restart of b.cf" });
   assertEquals(progressText(change!, services), "the restart of b.cf under way for 4.0 s");
