@@ -17,7 +17,7 @@ import { HttpDrain } from "./drain.ts";
 import type { DrainingConnection } from "./draining_connections.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./handler.ts";
 import { serveInherited } from "./inherited.ts";
-import { EventStreams, isEventStream, isStreamed } from "./streamed_answers.ts";
+import { EventStreams, isEventStream, isPlain, isStreamed } from "./streamed_answers.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
 import { isHttp2 } from "./version.ts";
 
@@ -146,6 +146,7 @@ export class HttpRun {
     remoteAddr?: Deno.Addr,
     request?: Request,
   ): Response {
+    if (isPlain(response) && !this.#drain.hasBegun) return response;
     const status = statusOf(response);
     if (status === 0) return response;
     if (status === 101 && remoteAddr !== undefined) {

@@ -7,6 +7,7 @@
 
 /** The runtime's internal response: checked before use. */
 interface InnerResponse {
+  readonly status?: unknown;
   readonly body?: { readonly streamOrStatic?: unknown } | null;
 }
 
@@ -22,6 +23,18 @@ export function isStreamed(response: Response): boolean {
   if (innerKey === undefined) return false;
   const { body } = response[innerKey] as unknown as InnerResponse;
   return body?.streamOrStatic instanceof ReadableStream;
+}
+
+/**
+ * Whether a handler's answer is certainly a response that neither streams nor upgrades, as most are. It may still be
+ * one that the runtime refuses. The public members would create the body and the headers, of which the runtime needs
+ * neither to send them.
+ */
+export function isPlain(answer: Response): boolean {
+  if (innerKey === undefined) return false;
+  const inner = answer?.[innerKey] as unknown as InnerResponse | undefined;
+  if (typeof inner?.status !== "number" || inner.status === 101) return false;
+  return !(inner.body?.streamOrStatic instanceof ReadableStream);
 }
 
 /**

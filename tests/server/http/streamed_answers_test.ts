@@ -1,7 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   EventStreams,
   isEventStream,
+  isPlain,
   isStreamed,
 } from "../../../src/server/http/streamed_answers.ts";
 
@@ -23,6 +24,34 @@ Deno.test("isStreamed() tells streams from other bodies, and uses none of them",
     assertEquals(isStreamed(response), expected, `${answer}`);
     assertEquals(response.bodyUsed, false);
     await response.text();
+  }
+});
+
+/** All that an object keeps, its symbols included. */
+function stateOf(value: unknown): Map<PropertyKey, unknown> {
+  if (typeof value !== "object" || value === null) return new Map();
+  return new Map(Reflect.ownKeys(value).map((key) => [key, Reflect.get(value, key)]));
+}
+
+Deno.test("isPlain() tells what neither streams nor upgrades, and creates nothing of it", () => {
+  const cases: readonly (readonly [unknown, boolean])[] = [
+    [new Response("text"), true],
+    [new Response("text", { headers: { "x-a": "b" }, status: 201 }), true],
+    [Response.json({}), true],
+    [new Response(null, { status: 204 }), true],
+    [Response.error(), true],
+    [new Response(null, { status: 101 }), false],
+    [new Response(new Blob(["abc"]).stream()), false],
+    [new Response(new Blob(["abc"])), false],
+    [Object.create(Response.prototype), false],
+    [{ status: 200 }, false],
+    [undefined, false],
+    ["text", false],
+  ];
+  for (const [index, [answer, expected]] of cases.entries()) {
+    const before = stateOf(answer);
+    assertEquals(isPlain(answer as Response), expected, `case ${index}`);
+    for (const [key, value] of stateOf(answer)) assertStrictEquals(value, before.get(key));
   }
 });
 
