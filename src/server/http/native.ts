@@ -18,6 +18,7 @@ import type { DrainingConnection } from "./draining_connections.ts";
 import type { HttpHandler, HttpServing, HttpTls } from "./handler.ts";
 import { serveInherited } from "./inherited.ts";
 import { EventStreams, isEventStream, isPlain, isStreamed } from "./streamed_answers.ts";
+import { mayUpgrade } from "./upgrade_request.ts";
 import { UpgradedPeers } from "./upgraded_peers.ts";
 import { isHttp2 } from "./version.ts";
 
@@ -82,14 +83,13 @@ export class HttpRun {
   /** Returns the request callback of the runtime's server. */
   #answering(handler: HttpHandler): HttpHandler {
     return (request, info) => {
-      // Read now: it can't be read any more after an upgrade.
-      const { remoteAddr } = info;
       serverUsage.noteWork();
-      if (serverUsage.wantsRequests) serverUsage.requested(remoteAddr);
+      if (serverUsage.wantsRequests) serverUsage.requested(info.remoteAddr);
       if (this.#drain.hasBegun) {
         return this.#answerLast(() => handler(request, info), request, info);
       }
-      if (!WITHOUT_BODY.has(request.method)) this.#drain.countUntil(info.completed);
+      // It can't be read any more after an upgrade.
+      const remoteAddr = mayUpgrade(request) ? info.remoteAddr : undefined;
       return this.#answer(handler(request, info), info, remoteAddr, request);
     };
   }
@@ -137,7 +137,9 @@ export class HttpRun {
   #settle(info?: Deno.ServeHandlerInfo, remoteAddr?: Deno.Addr): void {
     this.#drain.underWay--;
     // The request came before the stop, and its response says that it is the last one.
-    if (this.#drain.hasBegun && info !== undefined) this.#drain.follow({ info, remoteAddr });
+    if (this.#drain.hasBegun && info !== undefined) {
+      this.#drain.follow({ info, remoteAddr: remoteAddr ?? info.remoteAddr });
+    }
   }
 
   #passOn(
