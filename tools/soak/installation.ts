@@ -268,7 +268,9 @@ export class Installation implements AsyncDisposable {
   async reload(options: Omit<VersionOptions, "behave"> = {}): Promise<void> {
     this.writeVersion(options);
     const since = this.signal("SIGHUP");
-    const [end] = await this.logs(/\breloaded\b|\breload (?:refused|undone).*/g, { since });
+    const [end] = await this.logs(/\breloaded\b|\breload (?:refused|over, rolled back).*/g, {
+      since,
+    });
     if (end !== "reloaded") throw new Error(`Cannot reload: ${end}`);
     await this.serves(options.services);
   }
