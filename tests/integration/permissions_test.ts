@@ -487,3 +487,33 @@ Deno.test("a handler that lacks a permission says where to write it, without any
   }
   await master.stop();
 });
+
+Deno.test("an unchanged program that lacks a permission says where to write it, before it serves and while it does", async () => {
+  await using site = new Site();
+  const root = new URL("../..", import.meta.url), port = site.port();
+  const file = site.dir.write("key.pem", "");
+  const read = `Deno.readTextFile(${JSON.stringify(file)})`;
+  const programs = {
+    late: `Deno.serve(async () => new Response(await ${read}));\n`,
+    early: `const key = await ${read};\nDeno.serve(() => new Response(key));\n`,
+  };
+  for (const [id, program] of Object.entries(programs)) {
+    const script = site.dir.write(`${id}.ts`, program);
+    site.write(`${id}.cf`, {
+      "server-command": `deno run --no-prompt --config ${root.pathname}deno.json ${script}`,
+      "server-service": `127.0.0.1:${id === "late" ? port : site.port()}`,
+      "server-protocol": "deno",
+    });
+  }
+  const advice = (id: string) =>
+    `Cannot go on without --allow-read: no read access to "${file}", expected ` +
+    `--allow-read=${file} in the server-permissions of ${site.conf}/${id}.cf`;
+  const master = await site.start();
+  await master.logs(new RegExp(RegExp.escape(advice("early"))));
+  await master.logs(/listens on 127\.0\.0\.1/);
+  await (await fetch(`http://127.0.0.1:${port}`)).body?.cancel();
+  await master.logs(
+    new RegExp(`error while answering a request: ${RegExp.escape(advice("late"))}`),
+  );
+  await master.stop();
+});

@@ -8,6 +8,18 @@ import { logEnd, logFrom, zwarn } from "../../log/log.ts";
 
 const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
 
+/** The command line that the master has given to this server. */
+let givenArgs: readonly string[] = Deno.args;
+
+/**
+ * Takes the command line of a server from its master, where that of its process is the program's own.
+ *
+ * @param args The command line.
+ */
+export function adviseBy(args: readonly string[]): void {
+  givenArgs = args;
+}
+
 /**
  * Says what a server that ends by an error may be given.
  *
@@ -40,7 +52,7 @@ function placeFor(args: readonly string[]): string {
  * @param error The error.
  */
 export function logFault(what: string, error: unknown): void {
-  const advice = permissionAdvice(error, Deno.args);
+  const advice = permissionAdvice(error, givenArgs);
   logFrom("error", logFault, what, ...(advice === undefined ? [] : [`${advice}\n`]), error);
 }
 
@@ -62,7 +74,7 @@ export function logSlowWay(fd: number, { message, cause }: Error): void {
   const host = cause.message.includes('"unix:') ? "" : "=127.0.0.1";
   zwarn(
     `Cannot adopt a listener: no net access, expected --allow-net${host} ${
-      placeFor(Deno.args)
+      placeFor(givenArgs)
     }; ${what}`,
   );
 }
@@ -73,7 +85,7 @@ export function logSlowWay(fd: number, { message, cause }: Error): void {
  */
 export function advisePermissions(): void {
   const advise = (error: unknown) => {
-    const advice = permissionAdvice(error, Deno.args);
+    const advice = permissionAdvice(error, givenArgs);
     if (advice !== undefined) logEnd(advice);
   };
   addEventListener("error", ({ error }) => advise(error));

@@ -25,6 +25,7 @@ import { systemClock } from "../../os/clock/clock.ts";
 import { exitLater } from "../../os/clock/exit_later.ts";
 import { replaceFunctions } from "../../os/net/runtime_functions.ts";
 import { keepControlFromChildren } from "../backend/chosen.ts";
+import { adviseBy } from "../lifecycle/missing_permission.ts";
 import { DRAIN_LIMIT_SECONDS, serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { runServer } from "../runtime/runtime.ts";
 import { markUncaughtErrors } from "../runtime/unhandled_errors.ts";
@@ -86,6 +87,7 @@ function removeVariable(name: string): void {
 function prepare(start: UnchangedStart): void {
   keepControlFromChildren(`-${SERVER_CONTROL.name}`, start.args);
   markUncaughtErrors();
+  adviseBy(start.args);
   const signals = new ProgramSignals();
   let hasBegun = false;
   const begin = () => {
