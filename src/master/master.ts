@@ -201,11 +201,10 @@ export class Master {
     });
     const tell: MasterControl["tell"] = (event) => {
       this.#parts?.control.tell(event);
-      if (event.type === "failed") {
-        this.#serviceManager.status(`${event.service} has failed: ${event.reason}`);
-      } else if (event.type === "recovered") {
-        this.#serviceManager.status(`${event.service} is ready again`);
-      }
+      if (event.type !== "failed" && event.type !== "recovered") return;
+      // What has failed stays in view until a reload.
+      const failed = supervisor.failed.map(({ id, reason }) => `${id} has failed: ${reason}`);
+      this.#serviceManager.status(failed.join("; ") || `${event.service} is ready again`);
     };
     const supervisor = this.#supervisor = systemSupervisor({
       ...{ listeners, tell, counters: this.#counters },

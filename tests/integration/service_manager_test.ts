@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { type Master, Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { TestServiceManager } from "../support/service_manager.ts";
 
 /** A service manager with a master of its own that serves one port. */
@@ -42,6 +43,30 @@ Deno.test("a service manager is told of start, reloads, an upgrade and the end",
   (await greeted(port)).close();
   await master.stop();
   assertEquals(await manager.next(), { STOPPING: "1" });
+});
+
+Deno.test("a service manager is told of the services that have failed, also when another one is ready again", async () => {
+  await using site = new Site();
+  const { bad, worse, good } = { bad: site.port(), worse: site.port(), good: site.port() };
+  const failing = { "server-start-limit": "1/1m" };
+  serveSmall(site, "bad.cf", bad, failing);
+  serveSmall(site, "worse.cf", worse, failing);
+  serveSmall(site, "good.cf", good);
+  const { master, manager } = await notified(site);
+  using _ = manager;
+  await manager.until("READY");
+  const kill = async (name: string) => {
+    Deno.kill((await master.serving(name, 1))[0], "SIGKILL");
+    return (await manager.until("STATUS")).STATUS;
+  };
+  const failed = /^bad\.cf has failed: 1 starts of one slot within 60 s \(server-start-limit\)/;
+  assertMatch(await kill("bad.cf"), failed);
+  assertMatch(await kill("good.cf"), failed);
+  assertMatch(await kill("worse.cf"), /^bad\.cf has failed: .*; worse\.cf has failed: /);
+  await master.reload();
+  assertEquals(await manager.until("STATUS"), { READY: "1", STATUS: "reloaded" });
+  assertEquals(await kill("good.cf"), "good.cf is ready again");
+  await master.stop();
 });
 
 Deno.test("the processes of a master can't speak to its service manager", async () => {

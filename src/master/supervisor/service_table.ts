@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { UnreadyService } from "../../control/messages.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { Listener } from "../policy/listener.ts";
 import { newService, type Service } from "../policy/model.ts";
@@ -74,9 +75,11 @@ export class ServiceTable {
     return configsOf(this.all(), "current");
   }
 
-  /** The ids of the services that have failed. */
-  failed(): ReadonlySet<string> {
-    return new Set(this.all().filter(({ failure }) => failure !== undefined).map(({ id }) => id));
+  /** The services that have failed, and why. */
+  failed(): UnreadyService[] {
+    return this.all().flatMap(({ id, failure: reason }) =>
+      reason === undefined ? [] : [{ id, reason }]
+    );
   }
 
   /** Whether a worker was given a listener. */

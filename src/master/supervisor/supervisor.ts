@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { UnreadyService } from "../../control/messages.ts";
 import type { ServiceStatus } from "../../control/status.ts";
 import { ConfigError, type Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
@@ -135,7 +136,8 @@ export class Supervisor {
    * @param only See {@linkcode planReload}.
    */
   plan(wanted: readonly ResolvedService[], only?: ReadonlySet<string>): ReloadPlan {
-    const services = this.#services.current(), failed = this.#services.failed();
+    const services = this.#services.current();
+    const failed = new Set(this.failed.map(({ id }) => id));
     return planReload({ listeners: this.#table.keys(), services, failed }, wanted, only);
   }
 
@@ -266,6 +268,11 @@ export class Supervisor {
       this.#stopped = stopped;
       throw error;
     }
+  }
+
+  /** The services that have failed, and why. */
+  get failed(): readonly UnreadyService[] {
+    return this.#services.failed();
   }
 
   /** The current services. */
