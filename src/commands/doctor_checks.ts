@@ -7,7 +7,7 @@
  */
 import { counted } from "../config/errors.ts";
 import { isPermission } from "../config/permissions.ts";
-import type { ListenerStatus } from "../control/status.ts";
+import type { ListenerStatus, ServiceStatus } from "../control/status.ts";
 import type { OutdatedCertificate } from "../master/services/certificates.ts";
 import type { ProcessFacts } from "../os/process/process_facts.ts";
 
@@ -52,6 +52,9 @@ export interface ServiceProcess {
   readonly facts: ProcessFacts;
 }
 
+/** A service that is degraded or has failed, as the master shows it. */
+export type FailingService = Pick<ServiceStatus, "id" | "ready" | "wanted" | "problem">;
+
 /** What is known of the machine; undefined is what can't be read. */
 export interface MachineFacts {
   /** net.core.somaxconn. */
@@ -69,6 +72,8 @@ export interface MachineFacts {
 export interface DoctorFacts {
   readonly master: ProcessFacts;
   readonly processes: readonly ServiceProcess[];
+  /** The services with fewer ready processes than wanted, after failures. */
+  readonly failing: readonly FailingService[];
   /** The services whose files are those that the master has read. */
   readonly services: readonly GivenToService[];
   readonly listeners: readonly ListenerStatus[];
@@ -95,6 +100,7 @@ export function examine(facts: DoctorFacts): Finding[] {
   const { services, processes } = facts;
   return [
     ...fileFindings(facts),
+    ...failureFindings(facts),
     ...openFileFindings("master", facts.master),
     ...processes.flatMap((one) => [
       ...descriptorFindings(one, facts),
@@ -132,6 +138,17 @@ function fileFindings({ changedFiles, problems }: DoctorFacts): Finding[] {
     }));
   }
   return findings;
+}
+
+function failureFindings({ failing }: DoctorFacts): Finding[] {
+  return failing.map(({ id, ready, wanted, problem }) =>
+    finding(`service ${id}`, {
+      found: `${ready} of ${wanted} processes ready${problem === null ? "" : `: ${problem}`}`,
+      expected: "all of them",
+      advice: "see what its program says, mend that, and reload",
+      command: `zc logs ${id}`,
+    })
+  );
 }
 
 function certificateFindings({ certificates }: DoctorFacts): Finding[] {

@@ -71,6 +71,7 @@ export async function gatherFacts(call: CommandCall, status: Status): Promise<Do
         return facts === undefined ? [] : [{ service: id, facts }];
       })
     ),
+    failing: status.services.filter(({ state }) => state === "failed" || state === "degraded"),
     services: services.map((one) => givenTo(one, { place, master })),
     listeners: status.listeners,
     changedFiles: changed.paths,

@@ -199,8 +199,9 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "doctor",
     summary: "Compare processes and machine with what is right, and give advice",
-    details: "It looks at descriptors, user, limits and permissions of each ready process, at " +
-      "settings files that were changed, and at the machine. It changes nothing.",
+    details: "It looks at services that have failed, at descriptors, user, limits and " +
+      "permissions of each ready process, at settings files that were changed, and at the " +
+      "machine. It changes nothing.",
     count: [0, 0],
     options: [JSON_OUTPUT],
     exits: [[0, "all is well"], [1, "findings"], NOT_RUNNING, WRONG, UNREADABLE],

@@ -23,6 +23,7 @@ const PROCESS: ProcessFacts = {
 const WELL: DoctorFacts = {
   master: { ...PROCESS, pid: 10, args: [] },
   processes: [{ service: "a.cf", facts: PROCESS }],
+  failing: [],
   services: [{
     id: "a.cf",
     runsAs: { uid: 7, gid: 8, groups: [9] },
@@ -110,6 +111,16 @@ const FAULTS: readonly (readonly [facts: DoctorFacts, subject: string, found: st
     "1024, which bounds the connections of each process",
   ],
   [{ ...WELL, changedFiles: ["conf/a.cf"] }, "conf/a.cf", "changed since the master has read it"],
+  [
+    { ...WELL, failing: [{ id: "b.cf", ready: 0, wanted: 2, problem: "process 9 ended" }] },
+    "service b.cf",
+    "0 of 2 processes ready: process 9 ended",
+  ],
+  [
+    { ...WELL, failing: [{ id: "b.cf", ready: 1, wanted: 2, problem: null }] },
+    "service b.cf",
+    "1 of 2 processes ready",
+  ],
   [{ ...WELL, services: [], problems: 1 }, "settings files", "1 problem"],
   [
     {
