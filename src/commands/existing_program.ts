@@ -21,10 +21,12 @@ export interface ExistingProgram {
   /** The settings of its service. */
   readonly settings: Readonly<Record<string, string>>;
   readonly problems: readonly Problem[];
+  /** Why the start task, which may set more for the program, is not run in place of it. */
+  readonly passedOver?: Problem;
 }
 
 /** How a project starts its server by itself. */
-const TASK = "start";
+const TASK = "start", RUN_TASK = `deno task ${TASK}`;
 
 /** The usual names of a main module, the most usual first. */
 const MAIN_MODULES: readonly string[] = ["", "src/"].flatMap((folder) =>
@@ -44,10 +46,13 @@ export function existingProgram(place: ProgramPlace): ExistingProgram | undefine
   const view = viewFrom({}, place);
   const commands = MAIN_MODULES.filter((path) => isServer(textOf(path, view)));
   // A task says how the program is started, with its flags and permissions.
-  if (fileOfTask(TASK, view) !== undefined) commands.unshift(`deno task ${TASK}`);
+  if (fileOfTask(TASK, view) !== undefined) commands.unshift(RUN_TASK);
   const programs = commands.map((command) => examine(command, place))
     .filter((program) => program !== undefined);
-  return programs.find(({ problems }) => problems.length === 0) ?? programs[0];
+  const chosen = programs.find(({ problems }) => problems.length === 0) ?? programs[0];
+  const [first] = programs;
+  const isPassedOver = chosen !== first && first.settings["server-command"] === RUN_TASK;
+  return isPassedOver ? { ...chosen, passedOver: first.problems[0] } : chosen;
 }
 
 /** Whether the text of a script is that of a server which knows nothing of a master. */

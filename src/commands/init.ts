@@ -4,14 +4,16 @@
  * @module
  */
 import { parse } from "@std/jsonc/parse";
+import { quoteWord } from "../config/command.ts";
 import { cannot, refusal } from "../config/errors.ts";
 import { VERSION } from "../control/version.ts";
 import { systemLookup } from "../master/supervisor/create.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
+import { mainFile } from "../os/process/program_lookup.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail } from "./connect.ts";
 import { type ExistingProgram, existingProgram } from "./existing_program.ts";
-import { layOut } from "./output.ts";
+import { complain, layOut } from "./output.ts";
 
 /** Entries that do not make a folder count as used. */
 const IGNORED: ReadonlySet<string> = new Set([".git", ".gitignore", "LICENSE"]);
@@ -172,18 +174,29 @@ function writeSettings(found: readonly string[]): number {
     const about = { found: found.slice(0, 3).join(" "), expected };
     return fail(cannot("write a project into", cwd, about), EXIT.failed);
   }
-  const { settings, problems: [problem] } = program;
+  const { settings, problems: [problem], passedOver } = program;
   if (problem !== undefined) return fail(problem.message, EXIT.failed);
   Deno.mkdirSync(SETTINGS_DIRECTORY);
   Deno.writeTextFileSync(SETTINGS_FILE, cfOf(settings), { createNew: true });
+  if (passedOver !== undefined) {
+    const effect = `its flags and variables are not in ${SETTINGS_FILE}`;
+    complain("warning", `the start task can't be run, so ${effect}: ${passedOver.message}`);
+  }
   console.log(`${SETTINGS_FILE} runs ${settings["server-command"]} as it is\n`);
-  const master = "deno run -A jsr:@zc/master/master";
+  const master = masterCommand();
   tell([
     [`${master} -C ${SETTINGS_DIRECTORY}`, "starts it"],
     TALK,
     [`${master} reload`, "takes changed files into use, from another terminal"],
   ]);
   return EXIT.ok;
+}
+
+/** How this program is run: a clone, a program around the master and a compiled one need no access to JSR. */
+function masterCommand(): string {
+  const file = mainFile();
+  if (file === undefined) return "deno run -A jsr:@zc/master/master";
+  return Deno.build.standalone ? quoteWord(file) : `deno run -A ${quoteWord(file)}`;
 }
 
 function tell(lines: readonly (readonly string[])[]): void {

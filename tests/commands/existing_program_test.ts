@@ -6,7 +6,7 @@ const APP = "export default { fetch: () => new Response() };\n";
 const ASKS = "Deno.serve(() => new Response());\n";
 const FRAMEWORK = 'import { serve } from "@zc/master/serve";\nawait serve({ web: () => 1 });\n';
 
-/** What init would run in a folder with these files. */
+/** What init would run in a folder with these files, and why not the start task. */
 function found(files: Readonly<Record<string, string>>): string | undefined {
   const cwd = "/srv/app";
   const texts = new Map(Object.entries(files).map(([path, text]) => [`${cwd}/${path}`, text]));
@@ -15,8 +15,10 @@ function found(files: Readonly<Record<string, string>>): string | undefined {
   const lookup = fakeLookup(all, { programText: (path) => texts.get(path) });
   const program = existingProgram({ cwd, lookup });
   if (program === undefined) return undefined;
-  const { settings, problems: [problem] } = program;
-  return problem === undefined ? settings["server-command"] : `not: ${problem.message}`;
+  const { settings, problems: [problem], passedOver } = program;
+  if (problem !== undefined) return `not: ${problem.message}`;
+  const why = passedOver === undefined ? "" : `, since ${passedOver.message}`;
+  return `${settings["server-command"]}${why}`;
 }
 
 const task = (start: string) => JSON.stringify({ tasks: { start } });
@@ -38,8 +40,16 @@ const FOLDERS: readonly (readonly [
   ],
   [
     "a main module beside a task that can't be run",
-    { "deno.json": task("deno serve --watch main.ts"), "main.ts": APP },
-    "main.ts",
+    { "package.json": script("tsx main.ts"), "main.ts": APP },
+    'main.ts, since Cannot run "tsx": no such program, ' +
+    "expected an executable file in PATH (/usr/local/bin:/usr/bin)",
+  ],
+  [
+    "the more usual one of two beside such a task",
+    { "deno.json": task("deno serve --watch main.ts"), "main.ts": APP, "app.ts": APP },
+    'main.ts, since Cannot choose a protocol for "deno task start": --watch, by which the ' +
+    "program is run again without its sockets, " +
+    "expected no such flag: a reload (SIGHUP) starts a new version",
   ],
   [
     "nothing but a task that can't be run",

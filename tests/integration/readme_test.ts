@@ -1,5 +1,5 @@
 /** Runs the commands of README.md: its first server, and a program that is there already. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { blocksBelow, runReadmeServer } from "../../tools/pictures/readme_session.ts";
 import {
   TERMINAL_PICTURE,
@@ -78,6 +78,23 @@ Deno.test("init writes a project into a folder whose deno.json names the clone a
   const { code } = await within("other", `echo '${other}' > deno.json; ${init}`).ended();
   assertEquals(code, 1);
   assertEquals(JSON.parse(Deno.readTextFileSync(site.dir.file("other/deno.json"))).name, "@a/b");
+});
+
+Deno.test("init in a folder with a program names its own file to start it by, and the start task that can't be run", async () => {
+  await using site = new Site();
+  const master = `${ROOT}master.ts`;
+  Deno.mkdirSync(site.dir.file("app"));
+  site.dir.write("app/main.ts", "export default { fetch: () => new Response() };\n");
+  site.dir.write("app/package.json", JSON.stringify({ scripts: { start: "nodemon main.ts" } }));
+  const init = site.execute(["sh", "-c", `cd app && exec deno run -A ${master} init`], {
+    env: { PATH: installPrograms(site) },
+  });
+  assertEquals((await init.ended()).code, 0, init.stderr);
+  assertStringIncludes(init.stdout, `\ndeno run -A ${ROOT}master.ts -C conf `);
+  assertMatch(
+    init.stderr,
+    /^warning: the start task can't be run, so .* not in conf\/web\.cf: Cannot run "nodemon": /,
+  );
 });
 
 /** The package as it is here, in place of the published one. */
