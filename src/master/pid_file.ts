@@ -10,7 +10,7 @@ import type { LogServiceConfig } from "../config/log_target.ts";
 import { LOG_SERVICE, PID_FILE, type Setting } from "../config/settings.ts";
 import type { LogService } from "../log/log_service.ts";
 import type { BoundDatagram } from "../os/net/bound_datagram.ts";
-import { ELOOP, ESTALE, SysError } from "../os/ffi/errors.ts";
+import { EADDRINUSE, ELOOP, ESTALE, SysError } from "../os/ffi/errors.ts";
 import { PidFile } from "../os/process/lock_file.ts";
 
 /** Another process holds the lock of the pid file. */
@@ -93,7 +93,9 @@ export async function openLogService(
     // A file of another kind is at its path.
     if (cause instanceof TypeError) throw unusable(LOG_SERVICE, cause.message, cause);
     if (!(cause instanceof SysError)) throw cause;
-    const expected = [ELOOP, ESTALE].includes(cause.errno)
+    const expected = cause.errno === EADDRINUSE
+      ? "a path at which no other master receives"
+      : [ELOOP, ESTALE].includes(cause.errno)
       ? "a path that no other user can lead elsewhere"
       : "a free path in a directory that exists";
     const about = { found: cause.found, expected };

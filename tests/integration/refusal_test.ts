@@ -184,6 +184,21 @@ Deno.test("an address behind a link of another user is refused, with its line in
   assertEquals([...Deno.readDirSync(site.dir.file("target"))], []);
 });
 
+Deno.test("a start by mistake, with another pid file, takes no log service from the master that runs", async () => {
+  await using site = new Site();
+  const logService = `${site.dir.file("log")},${site.dir.path}/,day`;
+  const args = ["-log-service", logService];
+  const master = await site.start({ args });
+  const { ino } = Deno.lstatSync(site.dir.file("log"));
+  const again = ["-C", site.conf, "-pid-file", site.dir.file("other.pid"), ...args];
+  assertEquals(await refusedStart(site, { args: again }), [
+    'argument -log-service: Cannot receive log lines at "DIR/log": address in use ' +
+    "(connect: EADDRINUSE), expected a path at which no other master receives",
+  ]);
+  assertEquals(Deno.lstatSync(site.dir.file("log")).ino, ino);
+  await master.stop();
+});
+
 const LOG_PATHS: Readonly<Record<string, string>> = {
   "none/log": 'Cannot receive log lines at "DIR/none/log": no such file or directory ' +
     "(open: ENOENT), expected a free path in a directory that exists",

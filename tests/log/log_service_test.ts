@@ -2,8 +2,9 @@ import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "
 import { parseLogService } from "../../src/config/log_target.ts";
 import { closeLog, configureLog, flushLog, logLine } from "../../src/log/log.ts";
 import { LogService } from "../../src/log/log_service.ts";
+import { bindDatagram } from "../../src/os/net/bound_datagram.ts";
 import { DatagramSender } from "../../src/os/net/datagram.ts";
-import { openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { closeFd, openDescriptors } from "../../src/os/fd/descriptor.ts";
 import { SysError } from "../../src/os/ffi/errors.ts";
 import { sendWithFds } from "../../src/os/net/fd_passing.ts";
 import { FakeClock } from "../fakes/fake_clock.ts";
@@ -98,13 +99,25 @@ Deno.test("LogService.close() refuses what comes later, so that senders know", a
 
 Deno.test("LogService.open() takes the place of an old socket", async () => {
   using dir = new TempDir();
-  const old = open(dir);
+  // As a master leaves it that was killed.
+  closeFd(bindDatagram(dir.file("socket")).fd);
   const service = open(dir);
-  await old.close();
   assertEquals(send(dir, "a,1,new"), 1);
   await service.close();
   assertEquals(lines(dir), ["a[1] new"]);
   assertThrows(() => Deno.lstatSync(dir.file("socket")), Deno.errors.NotFound);
+});
+
+Deno.test("LogService.open() takes nothing from another one that receives", async () => {
+  await leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    const service = open(dir);
+    const error = assertThrows(() => open(dir), SysError);
+    assertEquals(error.code, "EADDRINUSE");
+    assertEquals(send(dir, "a,1,still here"), 1);
+    await service.close();
+    assertEquals(lines(dir), ["a[1] still here"]);
+  });
 });
 
 Deno.test("LogService.open() leaves a file of another kind alone", async () => {

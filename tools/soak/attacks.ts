@@ -291,6 +291,14 @@ export const ATTACKS: readonly Attack[] = [
     test: "asks no more of a worker that does not read",
   },
   {
+    attack:
+      "an operator starts a second master with another pid file, or after removing the file, and the same log service",
+    result:
+      "the start is refused; before, it took the log of servers of the first one that start later",
+    file: "tests/integration/refusal_test.ts",
+    test: "takes no log service from the master that runs",
+  },
+  {
     attack: "a server announces a message of 1 MiB",
     result: "the connection ends at once",
     file: "tests/integration/hostile_peer_test.ts",

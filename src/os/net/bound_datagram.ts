@@ -3,12 +3,15 @@
  *
  * @module
  */
-import { MSG_DONTWAIT, SHUT_RD, SOCK_NONBLOCK } from "../ffi/constants.ts";
+import { closeFd } from "../fd/descriptor.ts";
+import { MSG_DONTWAIT, O_PATH, SHUT_RD, SOCK_NONBLOCK } from "../ffi/constants.ts";
 import { libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
-import { ParentDirectory } from "../fs/parent_directory.ts";
+import { ParentDirectory, unlessMissing } from "../fs/parent_directory.ts";
+import { isTrusted } from "../fs/trusted_open.ts";
 import { setTakesDescriptors } from "./fd_passing.ts";
 import { MessageVector, withDatagramSocket } from "./datagram.ts";
 import { bindFile } from "./made_file.ts";
+import { requireUnserved } from "./open_listener.ts";
 import type { SocketFile } from "./socket_file.ts";
 
 /** A socket that receives datagrams. */
@@ -20,15 +23,15 @@ export interface BoundDatagram {
 }
 
 /**
- * Opens a datagram socket that receives at a path. An old socket there is removed first, with or without a
- * receiver; a file of any other kind is left in place and is an error.
+ * Opens a datagram socket that receives at a path. An old socket there is removed first; one of root or of this
+ * process's user only without a receiver. A file of any other kind is left in place and is an error.
  *
  * The socket's mode is 0666, whatever the umask. Its queue takes `net.unix.max_dgram_qlen` datagrams as set
  * at this moment; SO_RCVBUF has no effect.
  *
  * @param path The path.
  * @returns The socket.
- * @throws {SysError} When a system call refuses, or a link of another user is on the way.
+ * @throws {SysError} When a system call refuses, `EADDRINUSE` for a receiver, `ELOOP` for a link of another user.
  * @throws {RangeError} When the path is too long.
  * @throws {TypeError} When another file is in the way.
  */
@@ -41,12 +44,32 @@ export function bindDatagram(path: string): BoundDatagram {
         `Cannot bind "${path}": found a file of another kind, expected a free path or an old socket`,
       );
     }
+    // Another user could keep this one from starting.
+    if (isTrusted(found.uid)) requireNoReceiver(directory);
     directory.remove(found);
   }
   return withDatagramSocket(SOCK_NONBLOCK, (fd) => {
     // As with /dev/log, every user that can reach the path may log: servers run as other users.
     return { fd, socketFile: bindFile(fd, directory, { access: { mode: 0o666 } }) };
   });
+}
+
+/**
+ * Requires that no process receives at a path: its senders of later would not find it any more.
+ *
+ * @throws {SysError} `EADDRINUSE` when one does.
+ */
+function requireNoReceiver(directory: ParentDirectory): void {
+  const { path } = directory, file = unlessMissing(() => directory.openEntry(O_PATH));
+  if (file === undefined) return;
+  try {
+    withDatagramSocket(SOCK_NONBLOCK, (probe) => {
+      requireUnserved(file, { probe, path });
+      closeFd(probe);
+    });
+  } finally {
+    closeFd(file);
+  }
 }
 
 /** Refuses all further datagrams: their senders get `EPIPE`. Queued ones can still be read. */

@@ -187,23 +187,31 @@ function removeStaleSocket(directory: ParentDirectory): void {
         `Cannot listen on "${path}": found a file of another kind, expected a free path or an old socket`,
       );
     }
-    if (isServed(file, path)) throw new SysError("connect", EADDRINUSE, path);
+    closingOnError(newSocket(AF_UNIX), (probe) => {
+      requireUnserved(file, { probe, path });
+      closeFd(probe);
+    });
     directory.remove(found);
   } finally {
     closeFd(file);
   }
 }
 
-/** Whether a socket file, opened with O_PATH, has a listener. */
-function isServed(file: number, path: string): boolean {
-  const probe = newSocket(AF_UNIX);
-  try {
-    // To the opened file, whatever the path leads to by now. In a root directory without /proc, by the path.
-    return canConnect(probe, { address: `/proc/self/fd/${file}`, path }) ??
-      canConnect(probe, { address: path, path }) ?? false;
-  } finally {
-    closeFd(probe);
-  }
+/**
+ * Requires that no process listens, or receives, at a socket file.
+ *
+ * @param file The file, opened with O_PATH. Borrowed.
+ * @param at A new non-blocking socket of the same type, borrowed, and the path of the file.
+ * @throws {SysError} `EADDRINUSE` when one does, and any other error of connect(2) that does not tell.
+ */
+export function requireUnserved(
+  file: number,
+  { probe, path }: { readonly probe: number; readonly path: string },
+): void {
+  // To the opened file, whatever the path leads to by now. In a root directory without /proc, by the path.
+  const isServed = canConnect(probe, { address: `/proc/self/fd/${file}`, path }) ??
+    canConnect(probe, { address: path, path }) ?? false;
+  if (isServed) throw new SysError("connect", EADDRINUSE, path);
 }
 
 /** Whether a unix address has a listener; undefined if it does not exist. */
