@@ -7,7 +7,7 @@
 import { UsageError } from "../tools/usage_error.ts";
 import { Bench } from "./bench.ts";
 import { type Checkout, describeCheckout, findCommit, unpackCommit } from "./checkout.ts";
-import { compare } from "./compare.ts";
+import { compare, COMPARISON_ROUNDS } from "./compare.ts";
 import { startContender } from "./contenders/contender.ts";
 import { masterPairs } from "./contenders/master.ts";
 import { runFacts } from "./machine.ts";
@@ -52,14 +52,18 @@ export async function measureAgainst(
   options: Options,
   revision: string,
 ): Promise<{ readonly report: string; readonly isWhole: boolean }> {
-  const { rounds, seconds, names, cache, pins } = options;
+  const { rounds = COMPARISON_ROUNDS, seconds, names, cache, pins } = options;
   const found = findCommit(revision), here = describeCheckout();
   console.error(`this: ${here}\n${revision}: ${found.title}`);
   const tools = await prepareTools(cache ?? defaultCache(), { peers: false });
   await using bench = new Bench(tools, pins, { ownCache: true });
   const checkout = unpackCommit(found, `${bench.dir}/commit`);
   await startOnce(bench, revision, checkout);
-  const facts = { ...await runFacts(tools, options), "This": here, [revision]: found.title };
+  const facts = {
+    ...await runFacts(tools, { ...options, rounds }),
+    "This": here,
+    [revision]: found.title,
+  };
   const plan = { bench, rounds, seconds, long: false, against: checkout };
   const { tables, failed } = await measureAll(plan, names);
   const commit = checkout.commit!;

@@ -20,6 +20,8 @@ export interface Bar {
   readonly atLeast?: number;
   /** The most that passes. */
   readonly atMost?: number;
+  /** With fewer rounds it is not judged, as the rounds differ by more than what is asked; default 1. */
+  readonly rounds?: number;
 }
 
 /** What came of a bar. */
@@ -29,7 +31,7 @@ export interface BarResult {
   readonly than?: RowKey;
   /** The ratio, or the figure itself; undefined: not measured. */
   readonly found?: Summary;
-  readonly result: "pass" | "fail" | "not measured";
+  readonly result: "pass" | "fail" | "too few rounds" | "not measured";
 }
 
 /** The names of contenders in tables, by which the bars find them. */
@@ -94,7 +96,13 @@ const HTTP = { table: "http", column: "requests/s" };
 
 /** All bars. */
 export const BARS: readonly Bar[] = [
-  { ...HTTP, ours: two(NAMES.masterHttp), than: [two(NAMES.denoParallel)], atLeast: 1 },
+  {
+    ...HTTP,
+    ours: two(NAMES.masterHttp),
+    than: [two(NAMES.denoParallel)],
+    atLeast: 1,
+    rounds: 9,
+  },
   { ...HTTP, ours: two(NAMES.masterHttp), than: [two(NAMES.nodeCluster)], atLeast: 1.25 },
   { ...HTTP, ours: one(NAMES.masterHttp), than: [one(NAMES.denoServe)], atLeast: 0.97 },
   { ...HTTP, ours: one(NAMES.masterHttp), than: [one(NAMES.nodeHttp)], atLeast: 1.4 },
@@ -154,7 +162,9 @@ function judgeOne(bar: Bar, table: Table): BarResult {
     })
     .sort((a, b) => sign * (median(b.samples) - median(a.samples)));
   if (best === undefined) return { bar, result: "not measured" };
-  return { ...resultOf(bar, ratios(ours, best.samples)), than: best.key };
+  const compared = { ...resultOf(bar, ratios(ours, best.samples)), than: best.key };
+  const isEnough = Math.min(ours.length, best.samples.length) >= (bar.rounds ?? 1);
+  return isEnough ? compared : { ...compared, result: "too few rounds" };
 }
 
 function resultOf(bar: Bar, found: Summary): BarResult {

@@ -9,6 +9,9 @@ import type { Row, RowKey, Table } from "./table.ts";
 /** With fewer rounds, nothing is said about a figure. */
 export const LEAST_ROUNDS = 5;
 
+/** So many rounds are enough to be as certain as {@linkcode CONFIDENCE}. */
+export const COMPARISON_ROUNDS = 9;
+
 /** How certain it has to be that the ratio is not 1. */
 const CONFIDENCE = 0.99;
 

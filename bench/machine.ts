@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { describeRounds } from "./measures/all.ts";
 import type { Options } from "./options.ts";
 import { run, type Tools } from "./tools.ts";
 
@@ -19,7 +20,7 @@ export async function runFacts(
 ): Promise<Record<string, string>> {
   return {
     ...await machineFacts(tools, command),
-    "Rounds": `${rounds}, each load ${seconds} s`,
+    "Rounds": `${describeRounds(rounds)}; each load ${seconds} s`,
   };
 }
 

@@ -14,8 +14,9 @@
 import { measureAgainst } from "./against.ts";
 import { BARS, judge } from "./bars.ts";
 import { Bench } from "./bench.ts";
+import { COMPARISON_ROUNDS } from "./compare.ts";
 import { runFacts } from "./machine.ts";
-import { measureAll, MEASURES, QUICK } from "./measures/all.ts";
+import { describeRounds, measureAll, MEASURES, QUICK } from "./measures/all.ts";
 import { type Options, parseOptions } from "./options.ts";
 import { renderBars, renderReport } from "./report.ts";
 import { writeCharts } from "../tools/pictures/chart_files.ts";
@@ -32,7 +33,7 @@ const HELP = `Usage: deno task bench [options], or deno task bench:peers [option
   --against REV  compare this checkout, changes included, with the commit REV: both in turns, round by round; prints
                  the ratio of each figure, and whether it is faster or slower (bench alone)
   --only NAMES   measure only these: ${NAMES.join(", ")}
-  --rounds N     how many rounds (5; with --against 9)
+  --rounds N     how many rounds (${describeRounds(undefined)}; with --against ${COMPARISON_ROUNDS})
   --seconds N    how long each load lasts (bench: 0.3, bench:peers: 2)
   --no-pin       let the kernel choose the CPUs of a server with one process
   --cache DIR    where to keep what is built and brought

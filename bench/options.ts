@@ -15,7 +15,8 @@ export interface Options {
   readonly peers: boolean;
   /** The measures, by their names. */
   readonly names: readonly string[];
-  readonly rounds: number;
+  /** Default: as many as each measure takes by itself. */
+  readonly rounds?: number;
   readonly seconds: number;
   /** Whether a server of one process gets a CPU of its own, and the client another. */
   readonly pins: boolean;
@@ -48,9 +49,9 @@ function namesToMeasure(
   );
 }
 
-function positive(name: string, text: string | undefined, fallback: number): number {
-  const value = text === undefined ? fallback : Number(text);
-  if (value > 0) return value;
+function positive(name: string, text: string | undefined): number | undefined {
+  const value = text === undefined ? undefined : Number(text);
+  if (value === undefined || value > 0) return value;
   throw new UsageError(`Cannot use --${name} "${text}", expected a number above 0`);
 }
 
@@ -77,15 +78,15 @@ export function parseOptions(args: readonly string[], { all, quick }: MeasureNam
   if (peers && against !== undefined) {
     throw new UsageError("Cannot use --against with bench:peers, expected it with bench");
   }
-  const isComparison = against !== undefined;
+  const rounds = positive("rounds", found.rounds);
   return {
     help,
     command: ["deno task", peers ? "bench:peers" : "bench"]
       .concat(args.filter((arg) => arg !== "--peers")).join(" "),
     peers,
     names: namesToMeasure(only, peers ? all : quick, all),
-    rounds: Math.ceil(positive("rounds", found.rounds, isComparison ? 9 : 5)),
-    seconds: positive("seconds", found.seconds, peers ? 2 : 0.3),
+    rounds: rounds && Math.ceil(rounds),
+    seconds: positive("seconds", found.seconds) ?? (peers ? 2 : 0.3),
     pins: pin && navigator.hardwareConcurrency > 1,
     against,
     cache,

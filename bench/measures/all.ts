@@ -35,6 +35,20 @@ export const MEASURES: Readonly<Record<string, Measure>> = {
 /** What the short run has time for. */
 export const QUICK: readonly string[] = ["http", "echo", "connect", "kill", "cold", "memory"];
 
+/** How many rounds a measure takes by itself, and those whose bars need more. */
+const ROUNDS = 5, MORE_ROUNDS: Readonly<Record<string, number>> = { http: 9 };
+
+/**
+ * How many rounds each measure takes, in words.
+ *
+ * @param rounds What was asked for, if anything.
+ */
+export function describeRounds(rounds: number | undefined): string {
+  if (rounds !== undefined) return String(rounds);
+  const more = Object.entries(MORE_ROUNDS).map(([name, count]) => `${name} ${count}`);
+  return [ROUNDS, ...more].join(", ");
+}
+
 /** What came of a run. */
 export interface Measured {
   readonly tables: readonly Table[];
@@ -45,15 +59,19 @@ export interface Measured {
 /**
  * Measures, and says how long each measure took.
  *
- * @param plan The run.
+ * @param plan The run; `rounds` only if others than those of each measure are wanted.
  * @param names Which measures, in this order.
  */
-export async function measureAll(plan: Plan, names: readonly string[]): Promise<Measured> {
+export async function measureAll(
+  plan: Omit<Plan, "rounds"> & Partial<Pick<Plan, "rounds">>,
+  names: readonly string[],
+): Promise<Measured> {
   const tables: Table[] = [], failed: string[] = [];
   for (const name of names) {
     const start = performance.now();
     try {
-      tables.push(...await MEASURES[name]!(plan));
+      const rounds = plan.rounds ?? MORE_ROUNDS[name] ?? ROUNDS;
+      tables.push(...await MEASURES[name]!({ ...plan, rounds }));
     } catch (error) {
       console.error(error);
       failed.push(`${name}: ${(error as Error).message.split("\n")[0]}`);

@@ -37,6 +37,16 @@ Deno.test("judge() takes the worst round of a figure that is compared with nothi
   assertEquals(resultOf({ atMost: 0 }, tableOf([[OURS, [0, 1, 0]]])).result, "fail");
 });
 
+Deno.test("judge() does not judge a bar with fewer rounds than it needs, and tells the ratio", () => {
+  const bar = { than: [SLOW], atLeast: 0.97, rounds: 3 };
+  for (
+    const [samples, expected] of [[[98, 98], "too few rounds"], [[98, 98, 98], "pass"]] as const
+  ) {
+    const found = resultOf(bar, tableOf([[OURS, [...samples]], [SLOW, samples.map(() => 100)]]));
+    assertEquals([found.result, found.found?.median], [expected, 0.98]);
+  }
+});
+
 Deno.test("judge() calls nothing a pass that was not measured", () => {
   const table = tableOf([[OURS, [1]]]);
   assertEquals(resultOf({ than: [FAST], atLeast: 1 }, table).result, "not measured");

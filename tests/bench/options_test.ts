@@ -24,8 +24,8 @@ Deno.test("parseOptions() writes pages for a run of bench:peers alone that measu
   }
 });
 
-Deno.test("parseOptions() takes more rounds for a comparison of two checkouts", () => {
-  assertEquals([parse().rounds, parse("--against", "HEAD").rounds], [5, 9]);
+Deno.test("parseOptions() leaves the rounds to each measure, unless they are given", () => {
+  assertEquals([parse().rounds, parse("--rounds", "2.5").rounds], [undefined, 3]);
   assertEquals(parse("--against", "HEAD", "--rounds", "12", "--seconds", "1"), {
     ...parse("--against", "HEAD"),
     command: "deno task bench --against HEAD --rounds 12 --seconds 1",
