@@ -131,13 +131,28 @@ function withoutPermission({ message }: Error): string {
   return cannot("run", "master", { found, expected: "all permissions: deno run -A" });
 }
 
+/** The arguments that are neither names of settings nor values. */
+function plainArguments(args: readonly string[]): string[] {
+  const isValue = (before = "-") => before.startsWith("-") && !before.startsWith("--");
+  return args.filter((arg, index) => !arg.startsWith("-") && !isValue(args[index - 1]));
+}
+
 /** Runs the command that the first argument names; without one, a master. */
 async function dispatch(hooks: MasterServerHooks, args: readonly string[]): Promise<number> {
   const [first = ""] = args;
   // A program that embeds a master may have arguments of its own, which its hooks read.
   const isOpen = Object.keys(hooks).some((hook) => hook !== "servers");
   const isSetting = first === "" || (first.startsWith("-") && !isForHelp(first));
-  if (isSetting) return await runMaster(hooks, readArguments(args, { isOpen }));
+  if (isSetting) {
+    const plain = isOpen ? [] : plainArguments(args);
+    const { COMMANDS } = plain.length > 0 ? await import("./table.ts") : { COMMANDS: [] };
+    const late = COMMANDS.find(({ name }) => plain.includes(name));
+    if (late === undefined) return await runMaster(hooks, readArguments(args, { isOpen }));
+    const { EXIT, fail } = await import("./connect.ts");
+    const before = [late.name, ...args.toSpliced(args.indexOf(late.name), 1)].join(" ");
+    const about = { found: `${late.name} behind other arguments`, expected: before };
+    return fail(cannot("run", args.join(" "), about), EXIT.usage);
+  }
   const { runCommand } = await import("./dispatch.ts");
   return await runCommand(args, { hooks, isOpen });
 }

@@ -288,6 +288,18 @@ Deno.test("a directory that can't be read is a problem of the configuration", as
   assertEquals(await withMaster(args, () => Promise.resolve(0)), 78);
 });
 
+Deno.test("a command behind other arguments is put before them", async () => {
+  await using site = new Site();
+  const { code, out, err } = await zc(site, "-C", "conf", "reload", "web");
+  assertEquals([code, out], [64, ""]);
+  const given = `-C ${site.conf} -pid-file ${site.pidFile}`;
+  assertEquals(
+    err,
+    `Cannot run "-C conf reload web ${given}": reload behind other arguments, ` +
+      `expected reload -C conf web ${given}\n`,
+  );
+});
+
 const MISTAKES: readonly (readonly [args: readonly string[], message: string])[] = [
   [
     ["conf"],
