@@ -44,6 +44,7 @@ const CONTENDERS = [
   NAMES.masterHttp,
   NAMES.denoParallel,
   NAMES.nginx,
+  NAMES.libzcHttp,
   NAMES.nodeCluster,
   NAMES.denoCluster,
   NAMES.pm2,
