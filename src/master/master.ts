@@ -47,6 +47,7 @@ import { systemListeners } from "./listeners/system.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { OperatorRequests } from "./operator_requests.ts";
 import { Orphans } from "./orphans.ts";
+import { masterLockWatch } from "./lock_watch.ts";
 import { OutputLog } from "./outputs/output_log.ts";
 import { ServerOutputs } from "./outputs/server_outputs.ts";
 import type { Listener } from "./policy/listener.ts";
@@ -124,6 +125,7 @@ export class Master {
   /** The old master, if there was one. */
   readonly #oldMaster?: OldMaster;
   readonly #starter = new Starter();
+  readonly #lockWatch = masterLockWatch(this.#poller);
   readonly #orphans = new Orphans((pid, status) => this.#retirement?.reaped(pid, status));
   readonly #serviceManager: SystemdNotify;
   /** The activated listeners of this process; a new master gets those of the old one. */
@@ -212,6 +214,7 @@ export class Master {
       poller: this.#poller,
       lookup: this.#lookup,
       outputs: this.#outputs,
+      lockWatch: this.#lockWatch,
       workingDirectory: this.#workingDirectory,
     });
     const serviceManager = this.#serviceManager;
@@ -281,6 +284,7 @@ export class Master {
     } finally {
       await control.close();
       this.#outputs.drain();
+      this.#lockWatch.close();
       await this.#outputLog.close();
       // The log lines of this master may go to its own log service, which needs a turn to receive
       // them.

@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { GUARDIAN_NAME } from "../../src/os/process/guardian.ts";
+import { LOCK_WATCH_NAME } from "../../src/os/process/lock_watch.ts";
 import { PidFile } from "../../src/os/process/lock_file.ts";
 import { greeted, type Target } from "./client.ts";
 import { type Installation, OWN_INSTALLATION } from "./installation.ts";
@@ -235,11 +236,13 @@ export class Site implements AsyncDisposable {
   }
 
   /**
-   * The running processes of this installation, masters included and guardians not, whoever their
+   * The running processes of this installation, masters included and the helpers of masters not, whoever their
    * parent is.
    */
   processes(): ProcessInfo[] {
-    return this.#allProcesses().filter((process) => !isGuardian(process));
+    const all = this.#allProcesses();
+    const helpers = new Set(all.filter(isHelper).map(({ pid }) => pid));
+    return all.filter(({ pid, parent }) => !helpers.has(pid) && !helpers.has(parent));
   }
 
   /** The running guardians of this installation's masters. */
@@ -284,6 +287,10 @@ export class Site implements AsyncDisposable {
     for (const port of this.#ports) port[Symbol.dispose]();
     this.dir[Symbol.dispose]();
   }
+}
+
+function isHelper({ argv }: ProcessInfo): boolean {
+  return [GUARDIAN_NAME, LOCK_WATCH_NAME].some((name) => argv.includes(name));
 }
 
 function isGuardian({ argv }: ProcessInfo): boolean {

@@ -17,7 +17,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const SOURCES = `${ROOT}tests/peers/`;
 
 /** The peers. */
-export type PeerName = "server" | "master";
+export type PeerName = "server" | "master" | "lock_holder";
 
 let made: TempDir | undefined;
 const paths = new Map<string, string>();

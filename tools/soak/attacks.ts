@@ -348,6 +348,13 @@ export const ATTACKS: readonly Attack[] = [
     test: "for the outputs costs no client an answer",
   },
   {
+    attack:
+      "a process of another user holds the kernel's lock of its output or its listener for ever",
+    result: "it is killed after some seconds, and the master goes on",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a process of another user that holds the lock of its",
+  },
+  {
     attack: "the guardian is killed, and then the master",
     result: "there is another guardian at once, and no server outlives the master",
     file: "tests/integration/master_killed_test.ts",

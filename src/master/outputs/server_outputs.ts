@@ -131,6 +131,8 @@ export class ServerOutputs {
         `of ${id}, of which the oldest is closed`,
       "warn",
     );
+    // As the lock watch sees what a read waits for, and not what close(2) waits for, the last read comes first.
+    oldest.drain(this.#timeLimit(LAST_OUTPUT_MS));
     oldest.close();
     this.#drop(oldest);
   }

@@ -10,6 +10,7 @@ import type { LogLevel } from "../../log/record.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { mayChangeRoot, mayChangeUser, mayGiveTo } from "../../os/user/credentials.ts";
 import { denoDir, withoutCaches } from "../../os/process/deno_dir.ts";
+import type { LockWatch } from "../../os/process/lock_watch.ts";
 import { cachePaths } from "../../os/process/deno_dir_paths.ts";
 import { SysError } from "../../os/ffi/errors.ts";
 import { guardedSpawner, Guardian } from "../../os/process/guardian.ts";
@@ -112,6 +113,7 @@ export type SystemSupervisorOptions =
   & Pick<LauncherOptions, "poller" | "lookup" | "outputs">
   & {
     readonly workingDirectory: WorkingDirectory;
+    readonly lockWatch: LockWatch;
     /** The generation of the old master, if there is one. */
     readonly generation?: number;
     readonly counters: Counters;
@@ -119,8 +121,8 @@ export type SystemSupervisorOptions =
 
 /** Creates the supervisor of a master. */
 export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
-  const { listeners, tell, generation, counters, poller, lookup, outputs, workingDirectory } =
-    options;
+  const { listeners, tell, generation, counters, poller, lookup, outputs } = options;
+  const { workingDirectory, lockWatch } = options;
   const guardian = new Guardian((error) =>
     zwarn(
       "no guardian, servers may outlive a killed master:",
@@ -139,6 +141,8 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
     launcher: {
       launch(request, listener) {
         workingDirectory.ensure();
+        // A process of the master's own user could kill the master as well.
+        if (request.service.user !== undefined) lockWatch.start();
         return launcher.launch(request, listener);
       },
     },

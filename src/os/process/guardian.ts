@@ -9,20 +9,18 @@
  * @module
  */
 import type { ChildProcess } from "./child_process.ts";
-import { type Clock, systemClock, type Timer } from "../clock/clock.ts";
-import { O_CLOEXEC } from "../ffi/constants.ts";
-import { closeFd, O_RDWR, setNonblocking } from "../fd/descriptor.ts";
-import { cString, libc, unwrap, unwrapOrBlock } from "../ffi/libc.ts";
-import { spawnPlaced } from "./posix_spawn.ts";
+import type { Clock } from "../clock/clock.ts";
+import { closeFd, setNonblocking } from "../fd/descriptor.ts";
+import { libc, unwrapOrBlock } from "../ffi/libc.ts";
+import { startHelperShell } from "./helper_shell.ts";
 import { readTextProcSelf } from "../ffi/proc_self.ts";
 import { pipe } from "../net/socket.ts";
+import { KeptProcess, type Running } from "./kept_process.ts";
 import { statFields } from "./processes.ts";
 import type { Spawner } from "./spawn.ts";
 
 /** Its `$0`, as shown in process lists. */
 export const GUARDIAN_NAME = "zc-guardian";
-
-const SHELL = "/bin/sh";
 
 /**
  * Reads `+ PID STARTTIME` and `- PID STARTTIME`; the end of the input is the end of the master. The
@@ -33,9 +31,6 @@ const SHELL = "/bin/sh";
  * any character, line ends included.
  */
 const SCRIPT = `
-trap '' HUP INT QUIT TERM TSTP USR1 USR2 TTIN TTOU
-PATH=/usr/bin:/bin
-cd /
 list=' '
 for process do list="$list$process "; done
 while read -r sign pid start; do
@@ -78,17 +73,10 @@ export function processIdOf(pid: number): ProcessId | undefined {
 }
 
 /** A running guardian. */
-interface Running {
-  readonly child: ChildProcess;
+interface RunningGuardian extends Running {
   /** The write end of its pipe, owned; no other process may have it. */
   readonly input: number;
 }
-
-/** A guardian that has run for this long is restarted at once when it ends. */
-const STEADY_MS = 1_000;
-
-/** The first restart delay otherwise, doubled each time up to {@linkcode STEADY_MS}. */
-const RESTART_MS = 10;
 
 /**
  * Kills the listed processes if they outlive this process by more than 1.2 s.
@@ -100,60 +88,32 @@ const RESTART_MS = 10;
  * ```
  */
 export class Guardian {
-  readonly #report: (error: unknown) => void;
   readonly #listed = new Map<number, ProcessId>();
-  readonly #clock: Clock;
-  #running?: Running;
-  #reported = false;
-  #startedAtMs = -Infinity;
-  /** The delay of the next restart if this start fails, or its process ends soon. */
-  #restartMs = 0;
-  #restart?: Timer;
+  readonly #process: KeptProcess<RunningGuardian>;
 
   /**
    * @param report Called when the process can't be started, once per series of failures. Without a guardian,
    * servers may outlive this process.
    * @param clock The source of time.
    */
-  constructor(report: (error: unknown) => void, clock: Clock = systemClock) {
-    this.#report = report;
-    this.#clock = clock;
+  constructor(report: (error: unknown) => void, clock?: Clock) {
+    this.#process = new KeptProcess({
+      start: () => startProcess([...this.#listed.values()]),
+      // It was killed before, since it would take the end of its input for the end of this process.
+      discard: ({ input }) => closeFd(input),
+      isNeeded: () => this.#listed.size > 0,
+      ...{ report, clock },
+    });
   }
 
   /** The pid, while it runs. */
   get pid(): number | undefined {
-    return this.#running?.child.pid;
+    return this.#process.running?.child.pid;
   }
 
   /** Starts the process, unless it runs, and restarts it from then on whenever it ends. */
   start(): void {
-    if (this.#running !== undefined) return;
-    this.#restart?.cancel();
-    this.#startedAtMs = this.#clock.nowMs();
-    try {
-      const running = startProcess([...this.#listed.values()]);
-      this.#running = running;
-      running.child.exited.then(() => this.#replace(running));
-      this.#reported = false;
-    } catch (error) {
-      if (!this.#reported) this.#report(error);
-      this.#reported = true;
-      this.#startAgain();
-    }
-  }
-
-  /** Restarts the process: at once, or after a delay if it ends repeatedly or can't be started. */
-  #startAgain(): void {
-    const wasSteady = this.#clock.nowMs() - this.#startedAtMs >= STEADY_MS;
-    const delayMs = wasSteady ? 0 : this.#restartMs;
-    this.#restartMs = Math.min(Math.max(2 * delayMs, RESTART_MS), STEADY_MS);
-    if (delayMs === 0) this.start();
-    else {
-      this.#restart = this.#clock.setTimer(delayMs, () => {
-        // Without a listed process, it is started with the next one.
-        if (this.#listed.size > 0) this.start();
-      });
-    }
+    this.#process.start();
   }
 
   /** Adds a process to the list. */
@@ -166,7 +126,7 @@ export class Guardian {
   remove(process: ProcessId): void {
     if (this.#listed.get(process.pid) !== process) return;
     this.#listed.delete(process.pid);
-    if (this.#listed.size === 0) this.#restart?.cancel();
+    if (this.#listed.size === 0) this.#process.cancelRestart();
     this.#tell("-", process);
   }
 
@@ -175,20 +135,20 @@ export class Guardian {
    * other after it has killed the listed processes. Waiting for it does not keep the runtime running.
    */
   async close(): Promise<void> {
-    this.#restart?.cancel();
-    const running = this.#running;
+    this.#process.cancelRestart();
+    const { running } = this.#process;
     if (running === undefined) return;
     if (this.#listed.size > 0) {
-      this.#running = undefined;
+      this.#process.release(running);
       closeFd(running.input);
     } else {
-      this.#discard(running);
+      this.#process.discard(running);
       await running.child.exited;
     }
   }
 
   #tell(sign: "+" | "-", { pid, startTime }: ProcessId): void {
-    const running = this.#running;
+    const { running } = this.#process;
     if (running === undefined) return;
     const line = new TextEncoder().encode(`${sign} ${pid} ${startTime}\n`);
     try {
@@ -198,59 +158,27 @@ export class Guardian {
         context,
         () => libc().write(running.input, line, BigInt(line.length)),
       );
-      if (written === undefined) this.#replace(running);
+      if (written === undefined) this.#process.replace(running);
     } catch {
-      // The guardian was killed, which this process would learn of in a moment.
-      this.#replace(running);
+      // The guardian was killed, which this process would learn of in a moment. The next one gets the whole list.
+      this.#process.replace(running);
     }
-  }
-
-  /** Replaces a process that has ended or failed; the new one gets the whole list. */
-  #replace(running: Running): void {
-    if (this.#running !== running) return;
-    this.#discard(running);
-    this.#startAgain();
-  }
-
-  /** Ends the process without a replacement. */
-  #discard(running: Running): void {
-    if (this.#running !== running) return;
-    this.#running = undefined;
-    // Before the end of its input, which it would take for the end of this process.
-    running.child.kill("SIGKILL");
-    closeFd(running.input);
   }
 }
 
-function startProcess(listed: readonly ProcessId[]): Running {
-  const processes = listed.map(({ pid, startTime }) => `${pid}:${startTime}`);
+function startProcess(listed: readonly ProcessId[]): RunningGuardian {
   const [output, input] = pipe();
-  let nowhere: number | undefined;
   try {
     setNonblocking(input);
-    nowhere = openNowhere();
-    const child = spawnPlaced({
-      path: SHELL,
-      argv: ["sh", "-c", SCRIPT, GUARDIAN_NAME, ...processes],
-      // A reader that waits for the end of the master's output must not wait for the guardian.
-      fds: [{ from: output, to: 0 }, { from: nowhere, to: 1 }, { from: nowhere, to: 2 }],
-    });
+    const args = listed.map(({ pid, startTime }) => `${pid}:${startTime}`);
+    const child = startHelperShell({ name: GUARDIAN_NAME, script: SCRIPT, args, input: output });
     return { child, input };
   } catch (error) {
     closeFd(input);
     throw error;
   } finally {
     closeFd(output);
-    if (nowhere !== undefined) closeFd(nowhere);
   }
-}
-
-function openNowhere(): number {
-  const path = "/dev/null";
-  return unwrap(
-    { syscall: "open", subject: path },
-    () => libc().open(cString(path), O_RDWR | O_CLOEXEC, 0),
-  );
 }
 
 /**

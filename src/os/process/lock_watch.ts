@@ -1,0 +1,172 @@
+/**
+ * The lock watch: a process that kills whoever makes this one wait for a lock of the kernel.
+ *
+ * While the kernel copies what a process writes to a pipe, or gives to setsockopt(2), it holds the lock of the pipe or
+ * socket. If the memory of that process is kept from it, a call of another process on the same pipe or socket waits,
+ * with O_NONBLOCK as without, and can't be interrupted. A process that waits so can't help itself.
+ *
+ * It is a shell that looks once a second. docs/design/19_hostile_servers.md has the reasons.
+ *
+ * @module
+ */
+import type { ChildProcess } from "./child_process.ts";
+import { closeFd, readFd, setNonblocking } from "../fd/descriptor.ts";
+import { EPOLLIN, type Poller, type Watch } from "../fd/poller.ts";
+import { pipe } from "../net/socket.ts";
+import { processIdOf } from "./guardian.ts";
+import { startHelperShell } from "./helper_shell.ts";
+import { KeptProcess, type Running } from "./kept_process.ts";
+
+/** Its `$0`, as shown in process lists. */
+export const LOCK_WATCH_NAME = "zc-lock-watch";
+
+/** How often a process runs within a second that is held up, at most. */
+const RUNS_MAX = 20;
+
+/** What it prints if it may not see what this process waits for. */
+const BLIND = "blind";
+
+/**
+ * The arguments are the pid, the start time and the user of the watched process.
+ *
+ * A look finds that process held up if it is in an uninterruptible wait (D) in a system call whose first argument is
+ * the descriptor of a pipe or socket, and has hardly run since the last look: a process that is only busy with a pipe
+ * runs hundreds of times a second. Looks that find it so count up, others down; when it has not run at all since the
+ * last look, that one counts twice. At three, all processes of other users that have this pipe or socket are killed,
+ * and each pid is printed.
+ */
+const SCRIPT = `
+watched=$1 begun=$2 owner=$3
+found=0 object= runs=0
+if ! { read -r call <"/proc/$watched/syscall"; } 2>/dev/null; then
+  echo ${BLIND}
+  exec sleep 60
+fi
+field() {
+  value=
+  while read -r name first rest; do
+    [ "$name" = "$1" ] && value=$first
+  done <"/proc/$2/status"
+} 2>/dev/null
+count_down() {
+  [ $found -gt 0 ] && found=$((found - 1))
+}
+while sleep 1; do
+  stat=
+  { while read -r line; do stat=$line; done <"/proc/$watched/stat"; } 2>/dev/null
+  set -- \${stat##*)}
+  [ "\${20}" = "$begun" ] || exit
+  if [ "$1" != D ]; then count_down; continue; fi
+  field voluntary_ctxt_switches: "$watched"
+  since=$((value - runs)) runs=$value
+  { read -r call fd rest <"/proc/$watched/syscall"; } 2>/dev/null || continue
+  case $fd in 0x*) shared=/proc/$watched/fd/$((fd)) ;; *) count_down; continue ;; esac
+  if [ -p "$shared" ] || [ -S "$shared" ]; then :; else count_down; continue; fi
+  shared=$(readlink "$shared") || continue
+  if [ "$shared" != "$object" ]; then object=$shared found=1; continue; fi
+  if [ $since -ge ${RUNS_MAX} ]; then count_down; continue; fi
+  found=$((found + 1))
+  [ $since = 0 ] && found=$((found + 1))
+  [ $found -ge 3 ] || continue
+  found=0
+  ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
+    case $line in
+    /proc/*) pid=\${line#/proc/} pid=\${pid%%/*} ;;
+    *" -> $shared")
+      field Uid: "$pid"
+      [ -n "$value" ] && [ "$value" != "$owner" ] && kill -9 "$pid" && echo "$pid"
+      ;;
+    esac
+  done
+done
+`;
+
+/** What a lock watch needs. */
+export interface LockWatchOptions {
+  readonly poller: Poller;
+  /** Called for each process that it has killed. */
+  onKilled(pid: number): void;
+  /** Called when it can't be started, or may not see what this process waits for. */
+  onMissing(error: unknown): void;
+}
+
+/** A running watch. */
+interface RunningWatch extends Running {
+  /** The read end of its output, owned. */
+  readonly output: number;
+  readonly watch: Watch;
+}
+
+/** Watches over this process. */
+export class LockWatch {
+  readonly #options: LockWatchOptions;
+  readonly #process: KeptProcess<RunningWatch>;
+  #isBlind = false;
+
+  constructor(options: LockWatchOptions) {
+    this.#options = options;
+    this.#process = new KeptProcess({
+      start: () => this.#begin(),
+      discard({ output, watch }) {
+        watch.stop();
+        closeFd(output);
+      },
+      isNeeded: () => true,
+      report: options.onMissing,
+    });
+  }
+
+  /** Starts it, unless it runs. */
+  start(): void {
+    if (!this.#isBlind) this.#process.start();
+  }
+
+  /** Ends it, at the end of this process. */
+  close(): void {
+    this.#process.cancelRestart();
+    const { running } = this.#process;
+    if (running !== undefined) this.#process.discard(running);
+  }
+
+  #begin(): RunningWatch {
+    const [output, input] = pipe();
+    let watch: Watch | undefined;
+    try {
+      setNonblocking(output);
+      watch = this.#options.poller.watch(output, EPOLLIN, () => this.#read(output));
+      return { child: startShell(input), output, watch };
+    } catch (error) {
+      watch?.stop();
+      closeFd(output);
+      throw error;
+    } finally {
+      closeFd(input);
+    }
+  }
+
+  #read(output: number): void {
+    const room = new Uint8Array(4_096), count = readFd(output, room);
+    const { running } = this.#process;
+    if (count === undefined || running?.output !== output) return;
+    // It has ended.
+    if (count === 0) return this.#process.replace(running);
+    const lines = new TextDecoder().decode(room.subarray(0, count)).trim().split("\n");
+    for (const line of lines) {
+      if (line !== BLIND) this.#options.onKilled(Number(line));
+      else {
+        this.#isBlind = true;
+        this.close();
+        this.#options.onMissing(
+          new Error("Cannot read /proc/self/syscall, expected CAP_SYS_PTRACE or no restriction"),
+        );
+      }
+    }
+  }
+}
+
+function startShell(output: number): ChildProcess {
+  const own = processIdOf(Deno.pid);
+  if (own === undefined) throw new Error("Cannot read /proc/self/stat, expected a mounted /proc");
+  const args = [`${own.pid}`, own.startTime, `${Deno.uid()}`];
+  return startHelperShell({ name: LOCK_WATCH_NAME, script: SCRIPT, args, output });
+}

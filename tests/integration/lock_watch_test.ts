@@ -1,0 +1,87 @@
+/** Processes that make the master wait for a lock of the kernel: they are killed, and the master goes on. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { mayChangeUser } from "../../src/os/user/credentials.ts";
+import { LOCK_WATCH_NAME } from "../../src/os/process/lock_watch.ts";
+import { zcHere } from "../support/commands.ts";
+import { leaveOut } from "../support/left_out.ts";
+import { Site } from "../support/master.ts";
+import { peer, serveSmall } from "../support/peers.ts";
+import { processesWith } from "../../tools/test_processes.ts";
+import { eventually } from "../support/wait.ts";
+
+/** Makes a device of userfaultfd(2) that everybody may open; undefined where the kernel has none. */
+function userfaultDevice(path: string): string | undefined {
+  const [, minor] = /^ *(\d+) userfaultfd$/m.exec(Deno.readTextFileSync("/proc/misc")) ?? [];
+  if (minor === undefined) return undefined;
+  const { success } = new Deno.Command("mknod", { args: ["-m", "666", path, "c", "10", minor] })
+    .outputSync();
+  return success ? path : undefined;
+}
+
+/** Whether a process is within write(2) or setsockopt(2), with memory that never comes. */
+function isHolding(pid: string): boolean {
+  return /^(?:1 0x1|54 0x3) /.test(Deno.readTextFileSync(`/proc/${pid}/syscall`));
+}
+
+/** The lock watches of a site. */
+function lockWatches(site: Site) {
+  const [[name, value]] = Object.entries(site.environment);
+  return processesWith(`${name}=${value}`).filter(({ command }) =>
+    command.includes(LOCK_WATCH_NAME)
+  );
+}
+
+for (const held of ["output", "listener"]) {
+  Deno.test(`a process of another user that holds the lock of its ${held} is killed, and the master goes on`, async (t) => {
+    if (!mayChangeUser()) return leaveOut(t);
+    await using site = new Site();
+    const device = userfaultDevice(site.dir.file("userfaultfd"));
+    if (device === undefined) return leaveOut(t, "without userfaultfd");
+    Deno.chmodSync(site.dir.path, 0o755);
+    serveSmall(site, "a.cf", site.port());
+    const master = await site.start();
+    await master.logs(/all services are ready/);
+    assertEquals(lockWatches(site), []);
+
+    site.write("b.cf", {
+      "server-command": `${peer("lock_holder")} ${device} ${held}`,
+      "server-service": `127.0.0.1:${site.port()}`,
+      "server-protocol": "systemd",
+      "server-user": "nobody",
+    });
+    await master.reload();
+    const [, waiting] = await master.logs(/ b\[(\d+)\] waiting$/m);
+    // The master looks only when the lock is held. It listens again on each of its sockets at a reload.
+    master.signal("SIGSTOP");
+    Deno.kill(Number(waiting), "SIGUSR1");
+    await eventually(() => isHolding(waiting), { what: "the lock" });
+    if (held === "listener") master.signal("SIGHUP");
+    master.signal("SIGCONT");
+    const [, pid] = await master.logs(/ error .*killed process (\d+): it held the lock/);
+    assertEquals(pid, waiting);
+    await master.logs(new RegExp(`process ${pid} .*SIGKILL`));
+    assertMatch((await zcHere(site, "status", "a")).out, /\na\.cf +ready/);
+    await eventually(() => lockWatches(site).length === 1, { what: "one lock watch" });
+    await master.stop();
+    await eventually(() => lockWatches(site).length === 0, { what: "the end of the lock watch" });
+  });
+}
+
+Deno.test("a lock watch ends with its master, and another one takes the place of one that was killed", async (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
+  await using site = new Site();
+  Deno.chmodSync(site.dir.path, 0o755);
+  serveSmall(site, "a.cf", site.port(), { "server-user": "nobody" });
+  const master = await site.start();
+  await master.serving("a.cf", 1);
+  const [{ pid }] = await eventually(() => lockWatches(site).length === 1 && lockWatches(site), {
+    what: "a lock watch",
+  });
+  Deno.kill(pid, "SIGKILL");
+  await eventually(() => lockWatches(site).some((watch) => watch.pid !== pid), {
+    what: "another one",
+  });
+  master.signal("SIGKILL");
+  await eventually(() => lockWatches(site).length === 0, { what: "its end" });
+  await site.isGone();
+});
