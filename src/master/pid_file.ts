@@ -8,10 +8,12 @@ import { readStrictly } from "../config/effective.ts";
 import { cannot, ConfigError, problemAt } from "../config/errors.ts";
 import type { LogServiceConfig } from "../config/log_target.ts";
 import { LOG_SERVICE, PID_FILE, type Setting } from "../config/settings.ts";
+import { logEnd } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
 import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { EADDRINUSE, ELOOP, ESTALE, SysError } from "../os/ffi/errors.ts";
 import { PidFile } from "../os/process/lock_file.ts";
+import { isDirectory } from "../os/process/program_lookup.ts";
 
 /** Another process holds the lock of the pid file. */
 export class MasterRunsError extends ConfigError {
@@ -87,6 +89,7 @@ export async function openLogService(
   bound?: BoundDatagram,
 ): Promise<LogService> {
   const { LogService } = await import("../log/log_service.ts");
+  warnOfDirectory(config.prefix);
   try {
     return LogService.open({ ...config, bound });
   } catch (cause) {
@@ -101,6 +104,14 @@ export async function openLogService(
     const about = { found: cause.found, expected };
     throw unusable(LOG_SERVICE, cannot("receive log lines at", config.socket, about), cause);
   }
+}
+
+/** Warns of log files that can't be written; their directory may come later, as that of a mount does. */
+function warnOfDirectory(prefix: string): void {
+  const directory = prefix.replace(/[^/]*$/, "");
+  if (directory === "" || isDirectory(directory)) return;
+  const about = { found: `no directory "${directory}"`, expected: "a directory that exists" };
+  logEnd(unusable(LOG_SERVICE, cannot("write log files", prefix, about)).message, "warn");
 }
 
 /** The error for a valid setting that the system refuses. */

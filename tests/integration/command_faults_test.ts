@@ -14,6 +14,22 @@ Deno.test("start --daemon stops a master that can't open its control socket, and
   await site.isGone();
 });
 
+Deno.test("start --daemon warns of log files whose directory is missing", async () => {
+  await using site = new Site();
+  serveSmall(site, "a.cf", site.port());
+  const directory = site.dir.file("no/"), prefix = `${directory}service.`;
+  const logService = `${site.dir.file("log.socket")},${prefix},day`;
+  const { code, err } = await zc(site, "start", "--daemon", "-log-service", logService);
+  assertEquals(code, 0, err);
+  assertStringIncludes(
+    err,
+    `warning: argument -log-service: Cannot write log files "${prefix}": ` +
+      `no directory "${directory}", expected a directory that exists\n`,
+  );
+  assertEquals((await zcHere(site, "stop")).code, 0);
+  await site.isGone();
+});
+
 Deno.test("a command changes nothing at the master of another directory, whose pid file it finds, and says that a master does not answer when its process is stopped", async () => {
   await using site = new Site();
   serveSmall(site, "a.cf", site.port());
