@@ -12,6 +12,7 @@ import { closeFd } from "../os/fd/descriptor.ts";
 import { EINVAL, SysError } from "../os/ffi/errors.ts";
 import { openTrustedToAppend, othersMayRedirect } from "../os/fs/trusted_open.ts";
 import { droppedText, linesReportedBy } from "./lines.ts";
+import { inWriteTurn } from "./write_turns.ts";
 
 /** The options of an {@linkcode AppendQueue}. */
 export interface AppendQueueOptions {
@@ -182,7 +183,7 @@ export class AppendQueue {
   async #writeBlocks(): Promise<void> {
     for (let block; (block = this.#nextBlock()) !== undefined;) {
       try {
-        await this.#append(block);
+        await inWriteTurn(() => this.#append(block));
         this.#failed = false;
       } catch (error) {
         this.#fail(block, error);
@@ -213,7 +214,7 @@ export class AppendQueue {
     const next = this.#blocks.find((block) => block.path !== path);
     if (next === undefined) return false;
     try {
-      await this.#append(next);
+      await inWriteTurn(() => this.#append(next));
     } catch {
       return false;
     }

@@ -355,6 +355,13 @@ export const ATTACKS: readonly Attack[] = [
     test: "a process of another user that holds the lock of its",
   },
   {
+    attack: "the disk with the output files of 40 services hangs",
+    result:
+      "the master answers and reloads: 8 files are written at a time; before, they took all threads of the runtime",
+    file: "tests/log/append_queue_test.ts",
+    test: "waits for a turn while a disk that hangs",
+  },
+  {
     attack: "the guardian is killed, and then the master",
     result: "there is another guardian at once, and no server outlives the master",
     file: "tests/integration/master_killed_test.ts",
