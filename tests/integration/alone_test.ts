@@ -183,6 +183,10 @@ const BAD_ARGUMENTS: Readonly<Record<string, (site: Site) => [args: string[], sa
     ["alone", "-server-service", `${site.socket("good")},127.0.0.1:${site.busyPort()}`],
     /argument -server-service: .*127\.0\.0\.1:\d+.*address in use/,
   ],
+  "a socket in a directory that is missing": () => [
+    ["alone", "-server-service", "/nowhere/socket"],
+    /argument -server-service: Cannot listen on "\/nowhere\/socket": .*ENOENT\), expected a path in /,
+  ],
   "an argument without its value": () => [
     ["alone", "-server-service"],
     /Cannot read argument "-server-service": no value after it/,

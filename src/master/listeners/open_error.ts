@@ -4,10 +4,8 @@
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import { systemReason } from "../../config/cf.ts";
 import { cannot } from "../../config/errors.ts";
-import { describeInUse } from "../../os/process/address_holders.ts";
-import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
+import { isAddressInUse, listenRefusal } from "../../config/listen_error.ts";
 
 /** Why an address could not be opened. */
 export interface Refusal {
@@ -29,9 +27,7 @@ export function refusalOf(
   error: Error,
   own: Iterable<string>,
 ): Refusal {
-  // A system error, from libc or from the runtime's file calls.
-  if (!("code" in error)) return { message: error.message };
-  const isInUse = error instanceof SysError && error.errno === EADDRINUSE;
+  const isInUse = isAddressInUse(error);
   const rival = endpoint.kind === "inet" && isInUse
     ? [...own].find((key) => key.endsWith(`:${endpoint.port}`))
     : undefined;
@@ -41,35 +37,5 @@ export function refusalOf(
       "that address to be closed by one reload, and this one to be opened by the next";
     return { message: cannot("listen on", endpoint.text, { found, expected }) };
   }
-  const found = isInUse
-    ? `${describeInUse(endpoint)} (${error.syscall}: ${error.code})`
-    : error instanceof SysError
-    ? error.found
-    : `${systemReason(error)} (${error.code})`;
-  const expected = remedyFor(String(error.code), endpoint.kind);
-  // A relative path alone would not show where it was looked for.
-  const place = endpoint.kind === "inet" ? endpoint.text : endpoint.path;
-  return { message: cannot("listen on", place, { found, expected }), isInUse };
-}
-
-function remedyFor(code: string, kind: Endpoint["kind"]): string {
-  switch (code) {
-    case "EADDRINUSE":
-      return "an address that no other program listens on";
-    case "EADDRNOTAVAIL":
-      return "an address of this machine";
-    case "EACCES":
-    case "EPERM":
-      return kind === "inet"
-        ? "a port that this user may listen on"
-        : "a path that this user may make and use";
-    case "ENOENT":
-    case "ENOTDIR":
-      return "a path in a directory that exists";
-    case "ELOOP":
-    case "ESTALE":
-      return "a path that no other user can lead elsewhere";
-    default:
-      return "a listener that the system can open";
-  }
+  return { message: listenRefusal(endpoint, error), isInUse };
 }

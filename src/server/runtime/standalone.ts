@@ -14,13 +14,12 @@ import {
   problemAt,
 } from "../../config/errors.ts";
 import { checkAddresses, readServiceList, validateServices } from "../../config/endpoints.ts";
+import { listenRefusal } from "../../config/listen_error.ts";
 import { SERVER_SERVICE } from "../../config/settings.ts";
 import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { logLine } from "../../log/log.ts";
-import { describeInUse } from "../../os/process/address_holders.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
-import { EADDRINUSE, SysError } from "../../os/ffi/errors.ts";
 import { addressText } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
 import { removeSocketFile } from "../../os/net/socket_file.ts";
@@ -39,17 +38,10 @@ const NO_ADDRESS = "no address to serve: neither -server-service LIST nor a serv
   "-config FILE is given";
 
 /** Describes why an address could not be opened, and the remedy. */
-function refusal(endpoint: Endpoint, error: unknown): string {
-  const address = addressText(endpoint);
-  if (error instanceof SysError && error.errno === EADDRINUSE) {
-    const expected = "an address that no other program listens on";
-    return cannot("listen on", address, { found: describeInUse(endpoint), expected });
-  }
-  if (error instanceof Deno.errors.NotCapable) {
-    const expected = "deno run -A, or a start by a master, whose servers need no permission";
-    return cannot("listen on", address, { found: "no --allow-ffi", expected });
-  }
-  return (error as Error).message;
+function refusal(endpoint: Endpoint, error: Error): string {
+  if (!(error instanceof Deno.errors.NotCapable)) return listenRefusal(endpoint, error);
+  const expected = "deno run -A, or a start by a master, whose servers need no permission";
+  return cannot("listen on", addressText(endpoint), { found: "no --allow-ffi", expected });
 }
 
 /**
@@ -73,9 +65,8 @@ export function openStandaloneServices(config: Config): StandaloneServices {
       opened.push(listener);
       services.push({ name: readable(endpoint.service), type: endpoint.kind, fd: listener.fd });
     } catch (error) {
-      failed.push(
-        problemAt(endpoint.origin, { key: SERVER_SERVICE.name, message: refusal(endpoint, error) }),
-      );
+      const message = refusal(endpoint, error as Error);
+      failed.push(problemAt(endpoint.origin, { key: SERVER_SERVICE.name, message }));
     }
   }
   const close = () => {
