@@ -63,7 +63,7 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
       assertEquals(await client.ending(), "end of file");
       await master.reaps(pid);
       const now = performance.now();
-      assert(now - sinceMs > 0.9 * SECOND && now - toldMs < 4 * SECOND, `${now - toldMs} ms`);
+      assert(now - sinceMs > 0.9 * SECOND && now - toldMs < 20 * SECOND, `${now - toldMs} ms`);
       await master.logs(
         new RegExp(`\\[${pid}\\] 1 connection was open at the time limit, and cut`),
       );
@@ -184,7 +184,7 @@ Deno.test("both modes: a process ends by stopNotify() and exit-after in its time
     await isServed(client);
     assertEquals(await client.ending(), "end of file");
     const elapsed = performance.now() - startMs;
-    assert(elapsed > 0.5 * SECOND && elapsed < 3 * SECOND, `${mode}: ${elapsed} ms`);
+    assert(elapsed > 0.5 * SECOND && elapsed < 20 * SECOND, `${mode}: ${elapsed} ms`);
     using next = await greeted(exits);
     assertNotEquals(pidIn(next), pidIn(client));
     next.close();
