@@ -180,7 +180,6 @@ export class Site {
     for (let left = this.#processes(); left.length > 0; left = this.#processes()) {
       left.forEach(kill);
     }
-    this.#reserved[Symbol.dispose]();
   }
 
   #processes(): number[] {
@@ -260,7 +259,13 @@ export class Bench implements AsyncDisposable {
    * @param graceMs How long its processes may take before they are killed.
    */
   async end(site: Site, graceMs?: number): Promise<void> {
-    if (this.#sites.delete(site)) await site.end(graceMs);
+    if (!this.#sites.has(site)) return;
+    try {
+      await site.end(graceMs);
+    } finally {
+      // Until now a signal would have had to end it.
+      this.#sites.delete(site);
+    }
   }
 
   /** Ends whatever still runs. */

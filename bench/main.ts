@@ -1,7 +1,7 @@
 /**
  * The benchmarks.
  *
- * `deno task bench` compares with what Deno itself offers, in about three minutes, and prints its report.
+ * `deno task bench` compares with what Deno itself offers, in about four minutes, and prints its report.
  * `deno task bench --against REV` compares this checkout with a commit instead, both in turns.
  * `deno task bench:peers` brings Node's cluster, PM2, nginx and wrk where it can, runs everything, writes
  * docs/performance.md, and brings README.md and its charts in step; run it on a machine that does nothing else.
