@@ -113,6 +113,18 @@ export class FakeListeners implements ListenerPort, ListenerSystem {
     return { slots: repaired, told, ...(isLost && { problem: "is lost" }) };
   }
 
+  /** The descriptors whose queues were restored, in order. */
+  readonly restored: number[] = [];
+
+  /**
+   * Takes note.
+   *
+   * @param listener What `open` returned.
+   */
+  restoreQueue({ fd }: Listener): void {
+    this.restored.push(fd);
+  }
+
   /** Nobody else has any. */
   isHeldElsewhere(): boolean {
     return false;

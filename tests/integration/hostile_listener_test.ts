@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
 import { closeFd } from "../../src/os/fd/descriptor.ts";
 import { openListener } from "../../src/os/net/open_listener.ts";
+import { ControlClient } from "../../src/control/client.ts";
 import { startGiven } from "../support/activation.ts";
 import { greeted, type Target } from "../support/client.ts";
 import { flagsOf } from "../support/descriptors.ts";
@@ -344,6 +345,22 @@ Deno.test("after each attack of a process that is told to stop the next process 
   await attacked(master, attacks.length);
   for (const service of services) await logsDamage(master, service);
   await livesOn(master, targets);
+});
+
+Deno.test("a queue that a process has made as short as can be has its length back when the process is killed", async () => {
+  await using site = new Site();
+  const { master, port } = await underAttack(site, { attack: "shorten" });
+  using control = await ControlClient.connect(`${site.pidFile}.sock`);
+  const queueLimit = async () => {
+    const { listeners } = await control.request("status");
+    return listeners.find(({ kind }) => kind === "inet")!.queueLimit!;
+  };
+  await attacked(master);
+  assertEquals(await queueLimit(), 0);
+  end(master.servers("x.cf")[0].pid);
+  await eventually(async () => (await queueLimit()) > 1, { what: "a longer queue" });
+  await isServed(port);
+  await master.stop();
 });
 
 Deno.test("a listener that a process has made a connection, as its last act, does not hold up the end", async () => {

@@ -218,6 +218,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "a server of another user neither signals its master by listener and outputs",
   },
   {
+    attack: "a server makes the queue of its listener as short as can be, and is killed",
+    result: "the queue has its length back; before, not until the next reload",
+    file: "tests/integration/hostile_listener_test.ts",
+    test: "has its length back when the process is killed",
+  },
+  {
     attack: "a server makes the named pipe that it shares as small as it can be",
     result: "it has its size back before the next reload",
     file: "tests/master/listeners/system_repair_test.ts",

@@ -113,6 +113,11 @@ export class ListenerOwners implements ListenerPort {
     return { ...repaired, problem: `${problem}; only its activator can open it anew` };
   }
 
+  /** The opener of a listener decides about its queue. */
+  restoreQueue(listener: Listener): void {
+    if (listener.owner === "self") this.#system.restoreQueue(listener);
+  }
+
   isHeldElsewhere({ owner, isShared = false }: Listener): boolean {
     return owner !== "self" || isShared;
   }

@@ -62,6 +62,20 @@ export class ListenerRepair {
   }
 
   /**
+   * Checks the listeners of a process that has ended unexpectedly, and restores their queues. Its replacement, which
+   * may want other queues, is not started yet.
+   *
+   * @param listeners The listeners, some of which may be closed.
+   */
+  lookAfterFailure(listeners: readonly Listener[]): void {
+    const { table } = this.#options;
+    this.lookAt(listeners, { mayReplace: true });
+    for (const listener of listeners) {
+      if (table.keyOf(listener) !== undefined) table.restoreQueue(listener);
+    }
+  }
+
+  /**
    * Checks the listeners of a process.
    *
    * @param listeners The listeners, some of which may be closed.

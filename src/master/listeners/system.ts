@@ -8,7 +8,12 @@ import { zwarn } from "../../log/log.ts";
 import { ownerOf } from "../../os/user/accounts.ts";
 import { queueEmpties, refuseConnections } from "../../os/net/accept_queue.ts";
 import { setTakesDescriptors } from "../../os/net/fd_passing.ts";
-import { closeListener, giveUpAddress, isShutDown } from "../../os/net/listener_damage.ts";
+import {
+  closeListener,
+  giveUpAddress,
+  isShutDown,
+  restoreQueue,
+} from "../../os/net/listener_damage.ts";
 import { joinGroup, openGroup, steerGroup } from "../../os/net/reuseport.ts";
 import { type ListenerAccess, openListener } from "../../os/net/open_listener.ts";
 import { removeSocketFile, setFileAccess } from "../../os/net/socket_file.ts";
@@ -82,6 +87,11 @@ export interface ListenerSystem {
    */
   repair(slots: readonly Listener[], options: PortRepairOptions): Repaired;
   /**
+   * Restores the length of a listener's queue, which does not show as damage since programs may change
+   * it. Failures are logged.
+   */
+  restoreQueue(listener: Listener): void;
+  /**
    * Keeps new connections out of the queue of a listener that is about to be closed, so that its
    * processes can accept those that are in the queue.
    *
@@ -141,6 +151,9 @@ export const systemListeners: ListenerSystem = {
   isSound: isSoundListener,
   repair(slots, { access, ...options }) {
     return repairListeners(slots, { ...options, access: access && accessOf(access) });
+  },
+  restoreQueue({ fd }) {
+    orLogged(() => restoreQueue(fd));
   },
   refuse({ fd, kind, socketFile }) {
     if (kind === "fifo") return false;

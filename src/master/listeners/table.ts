@@ -124,6 +124,11 @@ export class ListenerTable {
     return this.port.isSound(listener);
   }
 
+  /** Restores the length of a listener's queue. */
+  restoreQueue(listener: Listener): void {
+    this.port.restoreQueue(listener);
+  }
+
   /**
    * Repairs what processes have done to the listeners of an address.
    *

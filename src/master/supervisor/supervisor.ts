@@ -102,7 +102,7 @@ export class Supervisor {
       onLeave: ({ listeners, config }, { isExpected }) =>
         isExpected
           ? this.#repair.lookAfterEnd(keysOf(config))
-          : this.#repair.lookAt(listeners, { mayReplace: true }),
+          : this.#repair.lookAfterFailure(listeners),
     });
     const release = this.#release = new ListenerRelease({ table, services, pool });
     this.#reconciler = new Reconciler(ports, {

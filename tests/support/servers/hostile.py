@@ -162,6 +162,7 @@ ATTACKS = {
     "shutdown": to_listeners(lambda listener: listener.shutdown(socket.SHUT_RD)),
     "filter": to_listeners(lock_filter),
     "spoil": to_listeners(spoil),
+    "shorten": to_listeners(lambda listener: listener.listen(0)),
     "block": to_listeners(lambda listener: listener.setblocking(True)),
     "remove": to_listeners(lambda listener: os.remove(listener.getsockname())),
 }
