@@ -1,7 +1,9 @@
 /** The file of the control socket, which other programs remove or have at the same path. */
 import { assertEquals } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
 import { ControlClient } from "../../src/control/client.ts";
 import { Site } from "../support/master.ts";
+import { within } from "../support/wait.ts";
 
 Deno.test("an upgrade leaves a socket of another program at the path of master-control alone", async () => {
   await using site = new Site();
@@ -53,4 +55,27 @@ Deno.test("a reload opens the control socket and the status socket where that fa
   }
   await master.stop();
   assertEquals([...Deno.readDirSync(directory)], []);
+});
+
+Deno.test("a reload moves the control socket where its settings say, and is answered where it was asked for", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  const path = site.dir.file("control"), before = `${site.pidFile}.sock`;
+  const master = await site.start();
+  using client = await ControlClient.connect(before);
+  site.write("all.gcf", { "master-control": path });
+  assertEquals((await client.request("reload"))?.outcome, "committed");
+  await within(client.closed(), { what: "the end of the former socket" });
+  assertEquals(existsSync(before), false);
+  using moved = await ControlClient.connect(path);
+  assertEquals((await moved.request("hello")).pid, master.pid);
+  site.write("all.gcf", { "master-control": "off" });
+  assertEquals((await moved.request("reload"))?.outcome, "committed");
+  await within(moved.closed(), { what: "the end of the control socket" });
+  assertEquals([existsSync(path), existsSync(before)], [false, false]);
+  site.remove("all.gcf");
+  await master.reload();
+  using last = await ControlClient.connect(before);
+  assertEquals((await last.request("hello")).pid, master.pid);
+  await master.stop();
 });

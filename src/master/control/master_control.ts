@@ -123,8 +123,9 @@ export class MasterControl {
     this.#status.repair();
   }
 
-  /** Opens the status socket where a reload wants it, and for the user whom it wants. */
+  /** Opens the sockets where a reload wants them, and for the users whom it wants. */
   follow(): void {
+    this.#control.follow();
     this.#status.follow();
   }
 
