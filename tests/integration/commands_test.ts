@@ -98,7 +98,10 @@ Deno.test("stop waits for the end of the master, and tells what it waits for", a
   // It can still be asked how far it is, and a second stop only waits, too.
   const status = await zcHere(site, "status");
   assertEquals(status.code, 4, status.err);
-  assertMatch(status.out, new RegExp(`^master ${master.pid}: stopping .*\n[^]*\na\\.cf +stopped `));
+  assertMatch(
+    status.out,
+    new RegExp(`^master ${master.pid}: stopping, started .*\n[^]*\na\\.cf +stopped `),
+  );
   const again = site.run(["stop", "-C", site.conf, "-pid-file", site.pidFile]);
   await again.complains(/waiting for a\.cf: process \d+ draining, 1 connection\n/);
   const refused = await zcHere(site, "reload");
@@ -138,7 +141,8 @@ Deno.test("start, reload, restart and upgrade tell what they wait for, how long 
   await waits(["reload", "a.cf"], STARTING, "reload of a\\.cf");
   await waits(["restart", "a.cf"], STARTING, "restart of a\\.cf");
   await waits(["upgrade"], UPGRADING, "upgrade");
-  assertEquals((await zcHere(site, "status")).out.split("\n")[1], "");
+  const { out, err } = await zcHere(site, "status");
+  assertEquals(out.split("\n")[1], "", err);
   assertEquals((await zcHere(site, "stop")).code, 0);
   await site.isGone();
 });
