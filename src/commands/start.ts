@@ -114,8 +114,10 @@ export async function startDaemon(
     return fail(`master ${child.pid} has ended: ${describeExit(status)}`, EXIT.failed);
   }
   using _ = master;
-  let unready: readonly UnreadyService[];
+  let unready: readonly UnreadyService[], shown: number;
   try {
+    // A mistake that they name may be what the wait would be for.
+    shown = await showWarnings(master);
     ({ unready } = await master.request("wait", {}, { onProgress: showProgress }));
   } catch (error) {
     if (!isLost(error)) throw error;
@@ -124,7 +126,7 @@ export async function startDaemon(
   }
   child.unref();
   if (unready.length === 0) {
-    await showWarnings(master);
+    await showWarnings(master, shown);
     console.log(`master ${child.pid} runs, all services are ready; its output is in ${output}`);
     return EXIT.ok;
   }
@@ -134,12 +136,17 @@ export async function startDaemon(
   return EXIT.failed;
 }
 
-/** Shows the warnings of a master's start, which only its log has. */
-async function showWarnings(master: ControlClient): Promise<void> {
+/**
+ * Shows the warnings of a master's start, which only its log has.
+ *
+ * @param shown How many were shown before.
+ * @returns How many are shown now.
+ */
+async function showWarnings(master: ControlClient, shown = 0): Promise<number> {
   const { lines } = await master.request("logs", { lines: RECENT_MAX });
-  for (const { level, service, text } of lines) {
-    if (level === "warn" && service === null) complain("warning", text);
-  }
+  const warnings = lines.filter(({ level, service }) => level === "warn" && service === null);
+  for (const { text } of warnings.slice(shown)) complain("warning", text);
+  return warnings.length;
 }
 
 /**

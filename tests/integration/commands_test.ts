@@ -165,9 +165,12 @@ Deno.test("start --daemon returns when all services are ready, and says why if o
     service: port,
     "server-command": failing(site),
     "server-ready-timeout": 1,
+    "server-proc-cuont": 1,
   });
   const failed = await zc(site, "start", "--daemon");
   assertEquals(failed.code, 1, failed.out);
+  // It may be the cause, so it is told before the wait.
+  assertMatch(failed.err, /^warning: .*: Cannot find setting "server-proc-cuont": /);
   assertMatch(failed.err, /a\.cf is not ready: .*exit code 1/);
   // Its output is shown, but controls no terminal.
   assertMatch(failed.err, / a\[\d+\] cannot go on \[6n$/m);
