@@ -29,6 +29,7 @@ import {
   masterLogSettings,
   type NewConfiguration,
 } from "./services/configuration.ts";
+import { StartSettings } from "./services/start_settings.ts";
 import { StartReport } from "./start_report.ts";
 import type { Reload, Supervisor } from "./supervisor/supervisor.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
@@ -58,6 +59,7 @@ const COUNTED = {
 export class Reloads {
   readonly #options: ReloadsOptions;
   readonly #startReport: StartReport;
+  readonly #startSettings: StartSettings;
   #last?: ReloadReport;
   #readAtMs = Date.now();
   /** Whether the log of this master follows its settings. */
@@ -66,6 +68,7 @@ export class Reloads {
   /** @param options The ports. */
   constructor(options: ReloadsOptions) {
     this.#options = options;
+    this.#startSettings = new StartSettings(defaultConfig, options.workingDirectory.path);
     this.#startReport = new StartReport({ ...options, result: () => options.reports.result });
   }
 
@@ -91,7 +94,7 @@ export class Reloads {
    */
   async plan(): Promise<ReloadPlan> {
     const { configuration, supervisor } = this.#options;
-    const { services, problems } = await configuration.peek(supervisor.serving);
+    const { services, problems } = this.#afterStart(await configuration.peek(supervisor.serving));
     if (problems.length > 0) throw new ConfigError(problems);
     return supervisor.plan(services);
   }
@@ -165,6 +168,8 @@ export class Reloads {
     const stops = () => new ServiceError("busy", "Cannot reload: the master stops, or is replaced");
     try {
       candidate = await configuration.load(supervisor.serving);
+      // Named services take nothing for the master itself.
+      if (only === undefined) candidate = this.#afterStart(candidate);
       // The hook may have taken a long time.
       if (isStopping()) throw stops();
       this.#warn(candidate);
@@ -191,6 +196,15 @@ export class Reloads {
   #record(report: ReloadReport): ReloadReport {
     this.#options.counters.ofMaster(`reloads.${COUNTED[outcomeOf(report)]}`);
     return this.#last = report;
+  }
+
+  /** A configuration with what is wrong with it after the start. */
+  #afterStart(candidate: NewConfiguration): NewConfiguration {
+    const { settings } = candidate;
+    // Settings that can't be read are told already.
+    if (candidate.problems.length > 0) return candidate;
+    const { problems, warnings } = this.#startSettings.changesIn(settings);
+    return { ...candidate, problems, warnings: [...candidate.warnings, ...warnings] };
   }
 
   /** The services in force, with the named ones as the new configuration has them. */
