@@ -231,11 +231,20 @@ function listFiles(
       }
     }
   } catch (error) {
-    const about = { found: systemReason(error), expected: "a directory that may be read" };
+    const isFile = error instanceof Deno.errors.NotADirectory;
+    const expected = (isFile ? formOfFile(dir) : undefined) ?? "a directory that may be read";
+    const about = { found: systemReason(error), expected };
     found.problems.push({ file: dir, message: cannot("read settings directory", dir, about) });
   }
   const byName = (a: ListedFile, b: ListedFile) => a.name < b.name ? -1 : 1;
   return { cf: lists.cf.sort(byName), gcf: lists.gcf.sort(byName) };
+}
+
+/** How a settings file is given, which was given as the directory of such files. */
+function formOfFile(path: string): string | undefined {
+  if (path.endsWith(".ini")) return `-config ${path}`;
+  if (!/\.g?cf$/.test(path)) return undefined;
+  return `its directory ${path.replace(/\/?[^/]*$/, "") || "."}`;
 }
 
 /** The names in a directory; one that is not UTF-8 as text that stands for its bytes. */

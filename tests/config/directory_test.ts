@@ -78,13 +78,21 @@ Deno.test("loadConfigDirectory() follows links to files, and passes over all tha
   }));
 
 Deno.test("loadConfigDirectory() tells a directory that isn't there, or is a file, once", () =>
-  withFiles({ "a.cf": "" }, (dir) => {
-    const reasons = { gone: "no such file or directory", "a.cf": "not a directory" };
-    for (const [name, reason] of Object.entries(reasons)) {
+  withFiles({ "a.cf": "", "all.gcf": "", "s.ini": "", text: "" }, (dir) => {
+    const readable = "a directory that may be read", file = "not a directory";
+    const reasons = {
+      gone: ["no such file or directory", readable],
+      "gone.cf": ["no such file or directory", readable],
+      text: [file, readable],
+      "a.cf": [file, "its directory DIR"],
+      "all.gcf": [file, "its directory DIR"],
+      "s.ini": [file, "-config DIR/s.ini"],
+    };
+    for (const [name, [reason, expected]] of Object.entries(reasons)) {
       const { problems } = loadConfigDirectory(`${dir}/${name}`, { cwd });
       assertEquals(told(dir, problems), [
         `DIR/${name}: Cannot read settings directory "DIR/${name}": ` +
-        `${reason}, expected a directory that may be read`,
+        `${reason}, expected ${expected}`,
       ]);
     }
   }));
