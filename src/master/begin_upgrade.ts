@@ -77,6 +77,6 @@ export async function beginUpgrade(
     onStarted: (newMaster) => counts.started(newMaster),
     onCounted: (increments) => counts.fromNew(increments),
   });
-  counts.ended("failure" in upgrade ? "failed" : "completed");
+  if ("failure" in upgrade) counts.failed();
   return upgrade;
 }

@@ -31,8 +31,12 @@ export class CounterExchange {
     this.#counters.adopt(increments, this.#toOld);
   }
 
-  /** This master has taken over: from now on the old one gets what this one counts. */
+  /**
+   * This master has taken over: from now on the old one gets what this one counts. It counts the upgrade itself, before
+   * it answers anybody: where the old one did, clients of both saw that count fall.
+   */
   tookOver(oldMaster: OldMaster): void {
+    this.#counters.ofMaster("upgrades.completed");
     this.#toOld.begin((increments) => oldMaster.tellCounted(increments));
     oldMaster.gone.then(() => this.#counters.leave(this.#toOld));
   }
@@ -55,8 +59,8 @@ export class CounterExchange {
     this.#counters.adopt(increments, this.#toNew);
   }
 
-  /** Counts an upgrade that is over. */
-  ended(outcome: "completed" | "failed"): void {
-    this.#counters.ofMaster(`upgrades.${outcome}`);
+  /** Counts an upgrade that has failed. */
+  failed(): void {
+    this.#counters.ofMaster("upgrades.failed");
   }
 }

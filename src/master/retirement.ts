@@ -166,7 +166,7 @@ export class Retirement {
       if (await duty.takeBack()) {
         zwarn(`${how}; this one goes on as before the upgrade`);
         this.#takeover = undefined;
-        counts.ended("failed");
+        counts.failed();
         phase.enter("serving");
         serviceManager.resume();
         control.open();

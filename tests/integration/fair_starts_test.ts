@@ -5,7 +5,7 @@ import { pidIn, Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
 /** Of a start in a turn of its own; where one turn has all starts, it is more by the third one. */
-const MOST_MS = 20_000;
+const MOST_MS = 5_000;
 
 Deno.test("beside a service of 300 processes that crash without a back-off, another one is replaced, reloads work, and the master stops", async () => {
   await using site = new Site();
