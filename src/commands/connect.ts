@@ -39,6 +39,9 @@ const GREETING_MS = 10_000;
 /** How long a new master may take to open its control socket after the old one has closed its own. */
 const RECONNECT_MS = 5_000, RETRY_MS = 100;
 
+/** How long no master may listen while a process holds the lock, before that counts as no master. */
+const UPGRADE_MS = 2_000;
+
 /** No master answers. */
 export class NoMasterError extends Error {
   override readonly name = "NoMasterError";
@@ -101,7 +104,7 @@ export async function connect(args: ParsedArguments): Promise<ControlClient> {
     }));
   }
   try {
-    const { master, configDirectory } = await greet(path, pidFile);
+    const { master, configDirectory } = await greetAnyOf(path, pidFile);
     try {
       requireSameDirectory(configDirectory, readStrictly(config, CONFIG_DIR), path);
     } catch (error) {
@@ -133,6 +136,21 @@ export async function reconnect(args: ParsedArguments): Promise<ControlClient | 
     }
     await delay(RETRY_MS);
   } while (performance.now() < deadlineMs);
+}
+
+/** Greets the master; between the two masters of an upgrade nobody listens for a moment, while both hold the lock. */
+async function greetAnyOf(path: string, pidFile: string): ReturnType<typeof greet> {
+  const deadlineMs = performance.now() + UPGRADE_MS;
+  for (;;) {
+    try {
+      return await greet(path, pidFile);
+    } catch (error) {
+      const isGap = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.ConnectionRefused || isLost(error);
+      if (!isGap || performance.now() > deadlineMs || holderOf(pidFile) === undefined) throw error;
+    }
+    await delay(RETRY_MS);
+  }
 }
 
 /**
@@ -250,15 +268,19 @@ function holderOf(pidFile: string): string | undefined {
  *
  * @param args The arguments of the command that belong to the master.
  * @param use Uses the connection, and returns the exit code.
+ * @param options `onlyReads`: whether `use` changes nothing, so that it can begin again with a new master if that takes
+ * over at this moment.
  */
 export async function withMaster(
   args: ParsedArguments,
   use: (master: ControlClient) => Promise<number>,
+  { onlyReads = false }: { readonly onlyReads?: boolean } = {},
 ): Promise<number> {
   try {
     using master = await connect(args);
     return await use(master);
   } catch (error) {
+    if (onlyReads && isLost(error)) return await withMaster(args, use);
     if (error instanceof NoMasterError) return fail(error.message, EXIT.notRunning);
     if (error instanceof ConfigError) return fail(error.message, EXIT.configuration);
     if (error instanceof ControlRequestError) return fail(error.message, EXIT.refused);

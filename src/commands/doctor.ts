@@ -26,7 +26,7 @@ export function run(call: CommandCall): Promise<number> {
       );
     }
     return findings.length === 0 ? EXIT.ok : EXIT.failed;
-  });
+  }, { onlyReads: true });
 }
 
 function textOf({ subject, found, expected, advice, command }: Finding): string {

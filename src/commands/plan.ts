@@ -14,5 +14,5 @@ export function run({ options, settings }: CommandCall): Promise<number> {
     if (options.json) console.log(JSON.stringify(plan, undefined, 2));
     else for (const line of planLines(plan)) console.log(line);
     return EXIT.ok;
-  });
+  }, { onlyReads: true });
 }

@@ -41,7 +41,7 @@ export function run({ operands: [name], options, settings }: CommandCall): Promi
     if (isJson) console.log(JSON.stringify(status, undefined, 2));
     else console.log(render(status, { colour: showsColour(), nowMs: Date.now() }));
     return exitOf(status);
-  });
+  }, { onlyReads: true });
 }
 
 const exitOf = ({ state }: Status): number => state === "ready" ? EXIT.ok : EXIT.degraded;

@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
+import { EXIT } from "../../src/commands/connect.ts";
 import type { ControlClient } from "../../src/control/client.ts";
 import { AT_FDCWD } from "../../src/os/ffi/constants.ts";
 import { cString, libc } from "../../src/os/ffi/libc.ts";
@@ -297,4 +298,24 @@ Deno.test("commands refuse to look for a master in another root, and say why", a
   const { code, err } = await zcHere(site, "status", "-run-chroot", "/srv");
   assertEquals(code, 78);
   assertStringIncludes(err, 'Cannot look for the master in "/srv": run-chroot, so its paths begin');
+});
+
+Deno.test("a command finds the master at each moment of an upgrade", async () => {
+  await using site = new Site();
+  serveSmall(site, "a.cf", site.port());
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  let isOver = false;
+  const failures = new Set<string>();
+  const asking = (async () => {
+    while (!isOver) {
+      const { code, err } = await zcHere(site, "status", "--json");
+      if (code === EXIT.notRunning) failures.add(err);
+    }
+  })();
+  for (let round = 0; round < 3; round++) await master.upgrade();
+  isOver = true;
+  await asking;
+  assertEquals([...failures], []);
+  await master.stop();
 });

@@ -1,13 +1,13 @@
 /** The counts of a master over reloads and upgrades, as the control socket tells them. */
 import { assert, assertEquals } from "@std/assert";
-import { ControlClient } from "../../src/control/client.ts";
 import type { Status } from "../../src/control/status.ts";
 import { greeted } from "../support/client.ts";
+import { controlOf } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
 
-async function statusOf(path: string): Promise<Status> {
-  using client = await ControlClient.connect(path);
+async function statusOf(site: Site): Promise<Status> {
+  using client = await controlOf(site);
   return await client.request("status");
 }
 
@@ -32,16 +32,16 @@ class Watcher {
   #isOver = false;
   readonly #done: Promise<void>;
 
-  constructor(path: string) {
-    this.#done = this.#watch(path);
+  constructor(site: Site) {
+    this.#done = this.#watch(site);
     this.#done.catch(() => {});
   }
 
-  async #watch(path: string): Promise<void> {
+  async #watch(site: Site): Promise<void> {
     while (!this.#isOver) {
       let status: Status;
       try {
-        status = await statusOf(path);
+        status = await statusOf(site);
       } catch {
         // Nobody has the socket at this moment.
         await new Promise((resolve) => setTimeout(resolve, 1));
@@ -66,9 +66,9 @@ class Watcher {
 Deno.test("counts grow with reloads and unexpected ends", async () => {
   await using site = new Site();
   site.serve("a.cf", { mode: "coroutine", service: site.port() });
-  const master = await site.start(), path = `${site.pidFile}.sock`;
+  const master = await site.start();
   const [pid] = await master.serving("a.cf", 1);
-  const [before] = (await statusOf(path)).services;
+  const [before] = (await statusOf(site)).services;
   assertEquals([before.counters.starts, before.busy], [1, 0]);
   Deno.kill(pid, "SIGKILL");
   await master.logs(/signal SIGKILL/);
@@ -77,7 +77,7 @@ Deno.test("counts grow with reloads and unexpected ends", async () => {
   site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-soak": "bad" });
   await master.reloadRefused();
   const { counters, services: [{ counters: { ends, drains } }] } = await eventually(async () => {
-    const status = await statusOf(path);
+    const status = await statusOf(site);
     return status.services[0].counters.drains.count === 1 && status;
   }, { what: "the drain" });
   assertEquals(counters.reloads, { committed: 1, rolledBack: 0, refused: 1 });
@@ -88,16 +88,16 @@ Deno.test("counts grow with reloads and unexpected ends", async () => {
 
 Deno.test("no count falls over an upgrade, and what the old generation still does is counted", async () => {
   await using site = new Site();
-  const port = site.port(), path = `${site.pidFile}.sock`;
+  const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
   const master = await site.start();
   const kept = [await greeted(port), await greeted(port), await greeted(port)];
-  const watcher = new Watcher(path);
+  const watcher = new Watcher(site);
   await eventually(() => watcher.looks > 2, { what: "a look" });
   await master.upgrade();
   const young = await greeted(port);
   const seen = await eventually(async () => {
-    const status = await statusOf(path);
+    const status = await statusOf(site);
     return status.counters.upgrades.completed === 1 && status;
   }, { what: "the upgrade to be counted" });
   const [service] = seen.services;
@@ -105,14 +105,14 @@ Deno.test("no count falls over an upgrade, and what the old generation still doe
   assert(service.counters.starts >= 2);
   // The drain of the old generation ends in the old master.
   for (const client of kept) client.close();
-  await eventually(async () => (await statusOf(path)).services[0].counters.drains.count === 1, {
+  await eventually(async () => (await statusOf(site)).services[0].counters.drains.count === 1, {
     what: "the drain of the old generation",
   });
   // Over a further upgrade, with both older masters gone or draining.
   await master.upgrade();
-  assertEquals((await statusOf(path)).services[0].counters.accepted, 4);
+  assertEquals((await statusOf(site)).services[0].counters.accepted, 4);
   young.close();
-  await eventually(async () => (await statusOf(path)).services[0].counters.drains.count === 2, {
+  await eventually(async () => (await statusOf(site)).services[0].counters.drains.count === 2, {
     what: "the drain of the second generation",
   });
   await watcher.end();
@@ -121,23 +121,23 @@ Deno.test("no count falls over an upgrade, and what the old generation still doe
 
 Deno.test("no count falls when the old master goes on after the death of the new one", async () => {
   await using site = new Site();
-  const port = site.port(), path = `${site.pidFile}.sock`;
+  const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
   const master = await site.start();
   using kept = await greeted(port);
-  const watcher = new Watcher(path);
+  const watcher = new Watcher(site);
   await eventually(() => watcher.looks > 2, { what: "a look" });
   const old = await master.upgrade();
   (await greeted(port)).close();
   (await greeted(port)).close();
   // Somebody sees them, from the new master.
-  await eventually(async () => (await statusOf(path)).services[0].counters.accepted === 3, {
+  await eventually(async () => (await statusOf(site)).services[0].counters.accepted === 3, {
     what: "the connections to be counted",
   });
   master.signal("SIGKILL");
   await master.logs(/has ended: signal SIGKILL; this one goes on/);
   const status = await eventually(async () => {
-    const status = await statusOf(path).catch(() => undefined);
+    const status = await statusOf(site).catch(() => undefined);
     return status?.master.pid === old && status.counters.upgrades.failed === 1 && status;
   }, { what: "the old master" });
   assertEquals(status.services[0].counters.accepted, 3);
@@ -149,14 +149,14 @@ Deno.test("no count falls when the old master goes on after the death of the new
 
 Deno.test("no count falls when an upgrade fails", async () => {
   await using site = new Site();
-  const port = site.port(), path = `${site.pidFile}.sock`;
+  const port = site.port();
   site.serve("a.cf", { mode: "coroutine", service: port });
-  const master = await site.start(), before = await statusOf(path);
-  const watcher = new Watcher(path);
+  const master = await site.start(), before = await statusOf(site);
+  const watcher = new Watcher(site);
   site.serve("a.cf", { mode: "coroutine", service: port, "server-soak": "bad" });
   await master.upgradeFailed();
   await watcher.end();
-  const { counters, services } = await statusOf(path);
+  const { counters, services } = await statusOf(site);
   assertEquals(counters.upgrades, { completed: 0, failed: 1 });
   assertEquals(services[0].counters.starts, before.services[0].counters.starts);
   await master.stop();

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { existsSync } from "@std/fs/exists";
 import { runCommand } from "../../src/commands/dispatch.ts";
 import { ControlClient } from "../../src/control/client.ts";
 import type { ServiceStatus } from "../../src/control/status.ts";
@@ -77,9 +76,15 @@ export async function zc(site: Site, ...args: readonly string[]): Promise<Ran> {
  * @param site Whose master.
  */
 export async function controlOf(site: Site): Promise<ControlClient> {
-  const path = `${site.pidFile}.sock`;
-  await eventually(() => existsSync(path), { what: "the control socket" });
-  return await ControlClient.connect(path);
+  return await eventually(async () => {
+    try {
+      return await ControlClient.connect(`${site.pidFile}.sock`);
+    } catch (error) {
+      // Between two masters nobody has it for a moment.
+      const { NotFound, ConnectionRefused } = Deno.errors;
+      if (!(error instanceof NotFound || error instanceof ConnectionRefused)) throw error;
+    }
+  }, { what: "the control socket" });
 }
 
 /**
