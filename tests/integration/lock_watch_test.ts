@@ -1,12 +1,14 @@
 /** Processes that make the master wait for a lock of the kernel: they are killed, and the master goes on. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { mayChangeUser } from "../../src/os/user/credentials.ts";
 import { LOCK_WATCH_NAME } from "../../src/os/process/lock_watch.ts";
 import { zcHere } from "../support/commands.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { Site } from "../support/master.ts";
-import { peer, serveSmall } from "../support/peers.ts";
+import { isRunning, peer, serveSmall } from "../support/peers.ts";
 import { processesWith } from "../../tools/test_processes.ts";
+import { NOBODY } from "../support/privileges.ts";
+import { TestProcess } from "../support/processes.ts";
 import { eventually } from "../support/wait.ts";
 
 /** Makes a device of userfaultfd(2) that everybody may open; undefined where the kernel has none. */
@@ -23,6 +25,32 @@ function isHolding(pid: string): boolean {
   return /^(?:1 0x1|54 0x3) /.test(Deno.readTextFileSync(`/proc/${pid}/syscall`));
 }
 
+/** Starts a process of a third user, with an output of another process as one of its own descriptors. */
+async function startBystander(output: string): Promise<TestProcess> {
+  const own = `exec setpriv --reuid=${
+    NOBODY - 1
+  } --clear-groups sh -c "echo started; read -r line"`;
+  const bystander = new TestProcess(["sh", "-c", `exec 5>"$1"; ${own}`, "sh", output]);
+  await eventually(() => bystander.stdout.includes("started"), { what: "a bystander" });
+  return bystander;
+}
+
+/**
+ * Starts a process with an open file whose path, in a list of descriptors, looks as if another process had a
+ * pipe or socket.
+ */
+async function startLiar(site: Site, pid: number, shared: string): Promise<TestProcess> {
+  const directory = `${site.dir.path}/lie\n/proc/${pid}`, path = `${directory}/fd:\n1 -> ${shared}`;
+  Deno.mkdirSync(directory, { recursive: true });
+  Deno.writeTextFileSync(path, "");
+  const script = 'exec 5<"$1"; echo open; read -r line';
+  const liar = new TestProcess([
+    ...["setpriv", `--reuid=${NOBODY}`, "--clear-groups", "sh", "-c", script, "sh", path],
+  ]);
+  await eventually(() => liar.stdout.includes("open"), { what: "the open file" });
+  return liar;
+}
+
 /** The lock watches of a site. */
 function lockWatches(site: Site) {
   const [[name, value]] = Object.entries(site.environment);
@@ -32,7 +60,7 @@ function lockWatches(site: Site) {
 }
 
 for (const held of ["output", "listener"]) {
-  Deno.test(`a process of another user that holds the lock of its ${held} is killed, and the master goes on`, async (t) => {
+  Deno.test(`a process of another user that holds the lock of its ${held} is killed, and no process of a third user, whatever it was given and the list of descriptors is made to tell`, async (t) => {
     if (!mayChangeUser()) return leaveOut(t);
     await using site = new Site();
     const device = userfaultDevice(site.dir.file("userfaultfd"));
@@ -51,6 +79,9 @@ for (const held of ["output", "listener"]) {
     });
     await master.reload();
     const [, waiting] = await master.logs(/ b\[(\d+)\] waiting$/m);
+    const shared = Deno.readLinkSync(`/proc/${waiting}/fd/${held === "listener" ? 3 : 1}`);
+    await using bystander = await startBystander(`/proc/${waiting}/fd/1`);
+    await using _liar = await startLiar(site, bystander.pid, shared);
     // The master looks only when the lock is held. It listens again on each of its sockets at a reload.
     master.signal("SIGSTOP");
     Deno.kill(Number(waiting), "SIGUSR1");
@@ -59,6 +90,7 @@ for (const held of ["output", "listener"]) {
     master.signal("SIGCONT");
     const [, pid] = await master.logs(/ error .*killed process (\d+): it held the lock/);
     assertEquals(pid, waiting);
+    assert(isRunning(bystander.pid), "a process of a third user was killed");
     await master.logs(new RegExp(`process ${pid} .*SIGKILL`));
     assertMatch((await zcHere(site, "status", "a")).out, /\na\.cf +ready/);
     await eventually(() => lockWatches(site).length === 1, { what: "one lock watch" });

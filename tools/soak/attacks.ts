@@ -361,6 +361,14 @@ export const ATTACKS: readonly Attack[] = [
     test: "a process of another user that holds the lock of its",
   },
   {
+    attack:
+      "such a process gives its output to a process of a third user, or opens a file whose path, in a list of descriptors, names one as the holder",
+    result:
+      "that one lives: each process is looked at itself, and only those of users of services are killed",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "and no process of a third user",
+  },
+  {
     attack: "the disk with the output files of 40 services hangs",
     result:
       "the master answers and reloads: 8 files are written at a time; before, they took all threads of the runtime",

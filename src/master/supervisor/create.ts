@@ -14,7 +14,12 @@ import type { LockWatch } from "../../os/process/lock_watch.ts";
 import { cachePaths } from "../../os/process/deno_dir_paths.ts";
 import { SysError } from "../../os/ffi/errors.ts";
 import { guardedSpawner, Guardian } from "../../os/process/guardian.ts";
-import { credentialsOf, hasCredentials, ownerOf } from "../../os/user/accounts.ts";
+import {
+  credentialsOf,
+  hasCredentials,
+  ownerOf,
+  UnknownAccountError,
+} from "../../os/user/accounts.ts";
 import {
   fileMode,
   fileStamp,
@@ -40,6 +45,7 @@ import { setting } from "../services/configuration.ts";
 import { createLauncher } from "../workers/launcher.ts";
 import type { Counters } from "../counters/counters.ts";
 import { listenerWatcher } from "../listeners/watches.ts";
+import type { ResolvedService } from "../policy/resolved_service.ts";
 import type { ProgramLookup } from "../services/program_lookup.ts";
 import { selfProgram } from "../services/self_program.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -142,7 +148,7 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
       launch(request, listener) {
         workingDirectory.ensure();
         // A process of the master's own user could kill the master as well.
-        if (request.service.user !== undefined) lockWatch.start();
+        if (request.service.user !== undefined) lockWatch.start(uidOf(request.service, lookup));
         return launcher.launch(request, listener);
       },
     },
@@ -154,4 +160,14 @@ export function systemSupervisor(options: SystemSupervisorOptions): Supervisor {
     watchListener: listenerWatcher(poller),
     afterTurn: (callback) => systemClock.setTimer(0, callback),
   }, { generation, counters });
+}
+
+/** The user of a service; undefined where only its program knows the name, in a root directory of its own. */
+function uidOf({ credentials, user }: ResolvedService, lookup: ProgramLookup): number | undefined {
+  if (credentials !== undefined) return credentials.uid;
+  try {
+    return lookup.credentialsOf({ user }).uid;
+  } catch (error) {
+    if (!(error instanceof UnknownAccountError)) throw error;
+  }
 }

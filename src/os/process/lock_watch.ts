@@ -23,20 +23,27 @@ export const LOCK_WATCH_NAME = "zc-lock-watch";
 /** How often a process runs within a second that is held up, at most. */
 const RUNS_MAX = 20;
 
+/** In the place of a user that is not known. */
+const ANY = "any";
+
 /** What it prints if it may not see what this process waits for. */
 const BLIND = "blind";
 
 /**
- * The arguments are the pid, the start time and the user of the watched process.
+ * The arguments are the pid, the start time and the user of the watched process, and the users whose processes it may
+ * kill; a process of a third user may have been given the pipe or socket by one of them.
  *
  * A look finds that process held up if it is in an uninterruptible wait (D) in a system call whose first argument is
  * the descriptor of a pipe or socket, and has hardly run since the last look: a process that is only busy with a pipe
  * runs hundreds of times a second. Looks that find it so count up, others down; when it has not run at all since the
- * last look, that one counts twice. At three, all processes of other users that have this pipe or socket are killed,
- * and each pid is printed.
+ * last look, that one counts twice. At three, all processes of these users that have this pipe or socket are killed,
+ * and each pid is printed. A process can open a file whose path forges lines of the list, with line ends and arrows in
+ * it, so the list only tells which processes are looked at one by one.
  */
 const SCRIPT = `
 watched=$1 begun=$2 owner=$3
+shift 3
+users=" $* "
 found=0 object= runs=0
 if ! { read -r call <"/proc/$watched/syscall"; } 2>/dev/null; then
   echo ${BLIND}
@@ -48,6 +55,17 @@ field() {
     [ "$name" = "$1" ] && value=$first
   done <"/proc/$2/status"
 } 2>/dev/null
+has_shared() {
+  for link in "/proc/$1/fd/"*; do
+    [ "$(readlink "$link")" = "$shared" ] && return
+  done
+  return 1
+} 2>/dev/null
+may_kill() {
+  [ "$1" != "$owner" ] || return
+  case $users in *" ${ANY} "* | *" $1 "*) return 0 ;; esac
+  return 1
+}
 count_down() {
   [ $found -gt 0 ] && found=$((found - 1))
 }
@@ -74,7 +92,8 @@ while sleep 1; do
     /proc/*) pid=\${line#/proc/} pid=\${pid%%/*} ;;
     *" -> $shared")
       field Uid: "$pid"
-      [ -n "$value" ] && [ "$value" != "$owner" ] && kill -9 "$pid" && echo "$pid"
+      [ -n "$value" ] && may_kill "$value" && has_shared "$pid" &&
+        kill -9 "$pid" && echo "$pid"
       ;;
     esac
   done
@@ -101,6 +120,8 @@ interface RunningWatch extends Running {
 export class LockWatch {
   readonly #options: LockWatchOptions;
   readonly #process: KeptProcess<RunningWatch>;
+  /** The users whose processes it may kill. */
+  readonly #users = new Set<number | typeof ANY>();
   #isBlind = false;
 
   constructor(options: LockWatchOptions) {
@@ -116,9 +137,17 @@ export class LockWatch {
     });
   }
 
-  /** Starts it, unless it runs. */
-  start(): void {
-    if (!this.#isBlind) this.#process.start();
+  /**
+   * Starts it, unless it runs with this user.
+   *
+   * @param user A user whose processes it may kill; undefined if the user is not known.
+   */
+  start(user: number | undefined): void {
+    if (this.#isBlind) return;
+    const { size } = this.#users, { running } = this.#process;
+    this.#users.add(user ?? ANY);
+    if (running !== undefined && this.#users.size > size) this.#process.replace(running);
+    else this.#process.start();
   }
 
   /** Ends it, at the end of this process. */
@@ -134,7 +163,7 @@ export class LockWatch {
     try {
       setNonblocking(output);
       watch = this.#options.poller.watch(output, EPOLLIN, () => this.#read(output));
-      return { child: startShell(input), output, watch };
+      return { child: startShell(input, this.#users), output, watch };
     } catch (error) {
       watch?.stop();
       closeFd(output);
@@ -164,9 +193,9 @@ export class LockWatch {
   }
 }
 
-function startShell(output: number): ChildProcess {
+function startShell(output: number, users: ReadonlySet<number | string>): ChildProcess {
   const own = processIdOf(Deno.pid);
   if (own === undefined) throw new Error("Cannot read /proc/self/stat, expected a mounted /proc");
-  const args = [`${own.pid}`, own.startTime, `${Deno.uid()}`];
+  const args = [own.pid, own.startTime, Deno.uid(), ...users].map(String);
   return startHelperShell({ name: LOCK_WATCH_NAME, script: SCRIPT, args, output });
 }
