@@ -151,6 +151,14 @@ static void begin(struct connection *c, double due)
     if (c->state == CONNECTING || c->state == IDLE) send_request(c);
 }
 
+/* Whether the body is in chunks and the last one has come: no body here has such bytes in it. */
+static bool has_last_chunk(const struct connection *c)
+{
+    static const char last[] = "\r\n0\r\n\r\n";
+    const size_t size = sizeof(last) - 1;
+    return c->got >= size && memcmp(c->answer + c->got - size, last, size) == 0;
+}
+
 /* Finds out how long the answer is, as soon as that can be known. */
 static void measure_answer(struct connection *c)
 {
@@ -163,10 +171,12 @@ static void measure_answer(struct connection *c)
     if (end == NULL) return;
     *end = 0;
     const char *const length = strcasestr(c->answer, "\ncontent-length:");
+    const bool in_chunks = strcasestr(c->answer, "\ntransfer-encoding: chunked") != NULL;
     if (strcasestr(c->answer, "\nconnection: close")) c->last = true;
     *end = '\r';
-    if (length == NULL || strncmp(c->answer, "HTTP/1.1 200", 12) != 0) return;
-    c->expects = (size_t)(end - c->answer) + 4 + strtoul(length + 16, NULL, 10);
+    if (strncmp(c->answer, "HTTP/1.1 200", 12) != 0) return;
+    if (length != NULL) c->expects = (size_t)(end - c->answer) + 4 + strtoul(length + 16, NULL, 10);
+    else if (in_chunks && has_last_chunk(c)) c->expects = c->got;
 }
 
 static void finish(struct connection *c)

@@ -58,3 +58,20 @@ Deno.test("the client keeps its connection, and one line under way on it, withou
   assertLess(0, result.done);
   assertLess(result.done, 16);
 });
+
+Deno.test("the client takes the last answer of a connection in chunks, as a draining server sends it", async () => {
+  const cache = await Deno.makeTempDir();
+  const headers = { connection: "close" };
+  const answer = () => new Response(new Blob(["hello from 1\n"]).stream(), { headers });
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, answer);
+  try {
+    await using bench = new Bench(await prepareTools(cache, { peers: false }), false);
+    const { port } = server.addr;
+    const options = { port, connections: 1, http: true, seconds: 0.2, rate: 100 };
+    const { done, failed } = await load(bench, options);
+    assertEquals([done, failed], [21, NONE]);
+  } finally {
+    await server.shutdown();
+    await Deno.remove(cache, { recursive: true });
+  }
+});
