@@ -1,6 +1,6 @@
 /**
- * The way of log records from an old master to the new one: in parts, when nothing else waits, the youngest first
- * to stay.
+ * The way of log records from an old master to the new one: in parts, when no other message waits. Of too many
+ * records the oldest are dropped.
  *
  * @module
  */
