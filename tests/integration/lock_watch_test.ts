@@ -22,7 +22,10 @@ function userfaultDevice(path: string): string | undefined {
 
 /** Whether a process is within write(2) or setsockopt(2), with memory that never comes. */
 function isHolding(pid: string): boolean {
-  return /^(?:1 0x1|54 0x3) /.test(Deno.readTextFileSync(`/proc/${pid}/syscall`));
+  const threads = `/proc/${pid}/task`;
+  return [...Deno.readDirSync(threads)].some(({ name }) =>
+    /^(?:1 0x1|54 0x3) /.test(Deno.readTextFileSync(`${threads}/${name}/syscall`))
+  );
 }
 
 /** Starts a process of a third user, with an output of another process as one of its own descriptors. */

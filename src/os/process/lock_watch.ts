@@ -37,8 +37,9 @@ const BLIND = "blind";
  * the descriptor of a pipe or socket, and has hardly run since the last look: a process that is only busy with a pipe
  * runs hundreds of times a second. Looks that find it so count up, others down; when it has not run at all since the
  * last look, that one counts twice. At three, all processes of these users that have this pipe or socket are killed,
- * and each pid is printed. A process can open a file whose path forges lines of the list, with line ends and arrows in
- * it, so the list only tells which processes are looked at one by one.
+ * and each pid is printed. All threads are looked at: a main thread that has ended has no descriptors, and a thread can
+ * have descriptors of its own. A process can have a file open whose path forges a line of the list, so the list only
+ * tells whether to look at each descriptor.
  */
 const SCRIPT = `
 watched=$1 begun=$2 owner=$3
@@ -55,8 +56,17 @@ field() {
     [ "$name" = "$1" ] && value=$first
   done <"/proc/$2/status"
 } 2>/dev/null
+is_listed() {
+  ls -l "/proc/$1/task/"*/fd | {
+    while read -r line; do
+      case $line in *" -> $shared") exit 0 ;; esac
+    done
+    exit 1
+  }
+} 2>/dev/null
 has_shared() {
-  for link in "/proc/$1/fd/"*; do
+  is_listed "$1" || return
+  for link in "/proc/$1/task/"*/fd/*; do
     [ "$(readlink "$link")" = "$shared" ] && return
   done
   return 1
@@ -87,15 +97,10 @@ while sleep 1; do
   [ $since = 0 ] && found=$((found + 1))
   [ $found -ge 3 ] || continue
   found=0
-  ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
-    case $line in
-    /proc/*) pid=\${line#/proc/} pid=\${pid%%/*} ;;
-    *" -> $shared")
-      field Uid: "$pid"
-      [ -n "$value" ] && may_kill "$value" && has_shared "$pid" &&
-        kill -9 "$pid" && echo "$pid"
-      ;;
-    esac
+  for process in /proc/[0-9]*; do
+    pid=\${process#/proc/}
+    field Uid: "$pid"
+    [ -n "$value" ] && may_kill "$value" && has_shared "$pid" && kill -9 "$pid" && echo "$pid"
   done
 done
 `;
