@@ -16,6 +16,7 @@ import {
 } from "../os/net/bound_datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import { EPOLLIN, Poller, type Watch } from "../os/fd/poller.ts";
+import { SysError } from "../os/ffi/errors.ts";
 import { removeSocketFile, type SocketFile } from "../os/net/socket_file.ts";
 import { RECORD_BYTES_MAX } from "./lines.ts";
 import { LogFiles } from "./log_files.ts";
@@ -31,8 +32,8 @@ export interface LogServiceOptions extends LogServiceConfig {
   /** The time of day in milliseconds since 1970; the default is the real one. */
   readonly now?: () => number;
   /**
-   * Receives one line for each period in which the files can't be written; the default writes to stderr. It must
-   * not log to this service.
+   * Receives one line for each period in which the files can't be written, and one for a socket file that can't be
+   * removed; the default writes to stderr. It must not log to this service.
    */
   readonly onError?: (message: string) => void;
   /** The bound socket, if another process has handed it over. */
@@ -53,6 +54,7 @@ export class LogService {
   readonly #receiver: DatagramReceiver;
   readonly #files: LogFiles;
   readonly #watch: Watch;
+  readonly #onError: (message: string) => void;
   #malformed = 0;
   #closed?: Promise<void>;
 
@@ -63,6 +65,7 @@ export class LogService {
       onError = (message: string) =>
         tellStderr(recordOf(source, { level: "error", text: message })),
     } = options;
+    this.#onError = onError;
     const { poller = new Poller((error) => onError(String(error))) } = options;
     const { prefix, period } = options;
     this.#files = new LogFiles({ prefix, period, source, clock, now, onError });
@@ -120,7 +123,13 @@ export class LogService {
 
   /** Leaves the path to another service, and continues for connected senders. */
   withdraw(): void {
-    removeSocketFile(this.#socketFile);
+    try {
+      removeSocketFile(this.#socketFile);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      // A stop goes on all the same.
+      this.#onError(`the socket of the log service is left: ${error.message}`);
+    }
   }
 
   /** Stops receiving for now, since another process may continue with the same socket. */
@@ -151,7 +160,7 @@ export class LogService {
 
   #close(): Promise<void> {
     this.#watch.stop();
-    removeSocketFile(this.#socketFile);
+    this.withdraw();
     // From here on no datagram is accepted that could be lost between the last test and close(2).
     refuseDatagrams(this.#fd);
     this.#receive(Infinity);

@@ -7,6 +7,7 @@
 import { LOG_SERVICE } from "../config/settings.ts";
 import { zerror, zwarn } from "../log/log.ts";
 import type { LogService } from "../log/log_service.ts";
+import { SysError } from "../os/ffi/errors.ts";
 import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { closeFd } from "../os/fd/descriptor.ts";
 import type { PidFile } from "../os/process/lock_file.ts";
@@ -76,7 +77,13 @@ export class Duty {
     const config = setting(LOG_SERVICE);
     const isSame = bound !== undefined && bound.socketFile.path === config?.socket;
     if (bound !== undefined && !isSame) {
-      removeSocketFile(bound.socketFile);
+      try {
+        removeSocketFile(bound.socketFile);
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        // A takeover goes on all the same.
+        zwarn(`the socket of the old master's log service is left: ${error.message}`);
+      }
       closeFd(bound.fd);
     }
     if (config !== undefined) {

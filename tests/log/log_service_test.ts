@@ -84,6 +84,25 @@ Deno.test("LogService.close() writes all that the kernel has accepted, read or n
   });
 });
 
+Deno.test("LogService ends all the same where its socket file can't be removed, and says so", async () => {
+  await leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    const directory = dir.file("run"), told: string[] = [];
+    Deno.mkdirSync(directory);
+    const config = parseLogService(`${directory}/socket,${dir.file("log.")},day`);
+    const service = LogService.open({ ...config, onError: (message) => told.push(message) });
+    Deno.renameSync(directory, dir.file("moved"));
+    // A link to itself.
+    Deno.symlinkSync(directory, directory);
+    service.withdraw();
+    await service.close();
+    assertEquals(told.length, 2);
+    for (const message of told) {
+      assertMatch(message, /^the socket of the log service is left: .*ELOOP/);
+    }
+  });
+});
+
 Deno.test("LogService.close() refuses what comes later, so that senders know", async () => {
   using dir = new TempDir();
   const service = open(dir);
