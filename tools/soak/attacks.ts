@@ -361,6 +361,12 @@ export const ATTACKS: readonly Attack[] = [
     test: "a process of another user that holds the lock of its",
   },
   {
+    attack: "such a process ends its main thread first, so that /proc/PID/fd is empty",
+    result: "it is killed: the descriptors of all threads are looked at",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a process of another user that holds the lock of its",
+  },
+  {
     attack:
       "such a process gives its output to a process of a third user, or opens a file whose path, in a list of descriptors, names one as the holder",
     result:
