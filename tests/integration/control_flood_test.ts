@@ -2,12 +2,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { ControlClient, ControlRequestError } from "../../src/control/client.ts";
 import { Site } from "../support/master.ts";
+import { serveSmall } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 Deno.test("a client makes the master keep 32 changes that wait, and a client that is gone none", async () => {
   await using site = new Site();
   // A reload takes as long as its soak.
   site.serve("a.cf", { mode: "coroutine", service: site.port(), "server-soak": 100 });
+  const others = Array.from({ length: 7 }, (_, index) => `b${index}.cf`);
+  for (const file of others) serveSmall(site, file, site.port());
   const master = await site.start();
   await master.serving("a.cf", 1);
   const path = `${site.pidFile}.sock`;
@@ -16,9 +19,11 @@ Deno.test("a client makes the master keep 32 changes that wait, and a client tha
   const reload = first.request("reload").catch(() => {});
   await master.logs(/new process \d+ of generation 2/);
 
+  /** Other services for each number from 0 to 126: each is another change. */
+  const services = (number: number) => others.filter((_, index) => (number + 1 >> index) % 2 === 1);
   const line = (index: number) =>
     new TextEncoder().encode(
-      `${JSON.stringify({ v: 1, id: 1, do: "reload", services: ["a.cf", `gone${index}`] })}\n`,
+      `${JSON.stringify({ v: 1, id: 1, do: "reload", services: services(63 + index) })}\n`,
     );
   for (let index = 0; index < 40; index++) {
     using client = await Deno.connect({ transport: "unix", path });
@@ -27,8 +32,7 @@ Deno.test("a client makes the master keep 32 changes that wait, and a client tha
   using client = await ControlClient.connect(path);
   let accepted = 0;
   const ask = async () => {
-    const services = ["a.cf", `kept${accepted}`];
-    await client.request("reload", { services, wait: false });
+    await client.request("reload", { services: services(accepted), wait: false });
     accepted++;
   };
   await eventually(async () => {
