@@ -20,9 +20,10 @@ import type { ServiceSocket } from "../../ipc/service_socket.ts";
 import { logLine } from "../../log/log.ts";
 import { readable } from "../../os/ffi/byte_text.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
+import { SysError } from "../../os/ffi/errors.ts";
 import { addressText } from "../../os/net/socket.ts";
 import { type OpenedListener, openListener } from "../../os/net/open_listener.ts";
-import { removeSocketFile } from "../../os/net/socket_file.ts";
+import { removeSocketFile, type SocketFile } from "../../os/net/socket_file.ts";
 
 /** The services that this process has opened itself. */
 export interface StandaloneServices {
@@ -42,6 +43,16 @@ function refusal(endpoint: Endpoint, error: Error): string {
   if (!(error instanceof Deno.errors.NotCapable)) return listenRefusal(endpoint, error);
   const expected = "deno run -A, or a start by a master, whose servers need no permission";
   return cannot("listen on", addressText(endpoint), { found: "no --allow-ffi", expected });
+}
+
+/** Removes a socket file; the server may have become a user who may not. */
+function remove(file: SocketFile): void {
+  try {
+    removeSocketFile(file);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    logLine("warn", `a socket file is left: ${error.message}`);
+  }
 }
 
 /**
@@ -71,7 +82,7 @@ export function openStandaloneServices(config: Config): StandaloneServices {
   }
   const close = () => {
     // Later the paths may belong to another server.
-    for (const { socketFile } of opened.splice(0)) if (socketFile) removeSocketFile(socketFile);
+    for (const { socketFile } of opened.splice(0)) if (socketFile) remove(socketFile);
   };
   if (failed.length > 0) {
     const fds = opened.map(({ fd }) => fd);
