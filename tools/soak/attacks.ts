@@ -151,6 +151,13 @@ export const ATTACKS: readonly Attack[] = [
     test: "lock of a process that may only read the file",
   },
   {
+    attack:
+      "another user makes the file that is to take the place of such a pid file, in a sticky directory without fs.protected_regular",
+    result: "it is removed; before, that user owned the pid file from then on",
+    file: "tests/os/process/lock_file_test.ts",
+    test: "puts no file of another user in the place of the pid file",
+  },
+  {
     attack: "another user keeps that lock in a mapping or a message, without a descriptor",
     result:
       "the master checks which holders may write to the file: none of them has it, so it does not count",

@@ -181,7 +181,9 @@ function replaceLocked(fd: number): number | undefined {
     using nextDirectory = ParentDirectory.open(next);
     made = closeToOthers(nextDirectory.openEntry(O_RDWR | O_CREAT, OWNER_ALONE), next);
     const created = fileStatus(made, next);
-    if (flock(made, next) && nextDirectory.has(created)) {
+    // In a sticky directory another user may have made it, and would own the pid file.
+    if (created.uid !== libc().getuid()) nextDirectory.remove(created);
+    else if (flock(made, next) && nextDirectory.has(created)) {
       if (directory.has(fileStatus(fd, path))) {
         nextDirectory.renameTo(directory);
         return made;

@@ -3,6 +3,7 @@ import { SysError } from "../../../src/os/ffi/errors.ts";
 import { PidFile } from "../../../src/os/process/lock_file.ts";
 import { flagsOf, leavesNothingOpen } from "../../support/descriptors.ts";
 import { openDescriptors } from "../../../src/os/fd/descriptor.ts";
+import { leaveOut } from "../../support/left_out.ts";
 import { giveLinkAway, NOBODY } from "../../support/privileges.ts";
 import { pidText } from "../../support/master.ts";
 import { startFunction, TestProcess } from "../../support/processes.ts";
@@ -228,6 +229,24 @@ for (const [kind, option] of Object.entries(FLOCK)) {
     await reader.ended();
   });
 }
+
+Deno.test("PidFile.tryLock() puts no file of another user in the place of the pid file", async (t) => {
+  if (Deno.uid() !== 0) return leaveOut(t);
+  using temp = new TempDir();
+  const path = temp.write("pid", "1\n"), trap = temp.write("pid.new", "");
+  Deno.chmodSync(path, 0o644);
+  Deno.chmodSync(temp.path, 0o1777);
+  Deno.chownSync(trap, NOBODY, NOBODY);
+  const command = ["flock", "-x", path, "sh", "-c", "echo has; read _"];
+  await using reader = new TestProcess([
+    ...["setpriv", `--reuid=${NOBODY}`, "--clear-groups"],
+    ...command,
+  ]);
+  assertEquals(await reader.nextLine(), "has");
+  // The first attempt removes it, or the kernel refuses to open it (fs.protected_regular).
+  PidFile.tryLock(path)?.release();
+  assertEquals(Deno.statSync(path).uid, 0);
+});
 
 const KEEPER = new URL("../../support/lock_keeper.py", import.meta.url).pathname;
 
