@@ -24,13 +24,14 @@ export async function openWhenFree<T>(
   open: () => T,
   isStopping: () => boolean,
 ): Promise<T | undefined> {
-  const endMs = systemClock.nowMs() + WAIT_MS;
-  for (let isFirst = true;; isFirst = false) {
+  // From the first error on: to find who has the addresses may take long on a busy machine.
+  for (let endMs: number | undefined;;) {
     try {
       return open();
     } catch (error) {
-      const isLate = systemClock.nowMs() >= endMs;
-      if (!(error instanceof AddressesInUseError) || isLate) throw error;
+      const isFirst = endMs === undefined, nowMs = systemClock.nowMs();
+      endMs ??= nowMs + WAIT_MS;
+      if (!(error instanceof AddressesInUseError) || nowMs >= endMs) throw error;
       if (isFirst) zwarn(`waiting for up to ${WAIT_MS / 1000} s: ${error.message}`);
       do {
         await delay(LOOK_MS);

@@ -319,3 +319,23 @@ Deno.test("a command finds the master at each moment of an upgrade", async () =>
   assertEquals([...failures], []);
   await master.stop();
 });
+
+/** Whether a process has ended, reaped or not: then it has no memory. */
+function hasEnded(pid: number): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/statm`).startsWith("0 ");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
+}
+
+Deno.test("stop returns when the process of the master has ended", async () => {
+  await using site = new Site();
+  serveSmall(site, "a.cf", site.port());
+  const master = await site.start();
+  await master.logs(/all services are ready/);
+  assertEquals((await zcHere(site, "stop")).code, 0);
+  assert(hasEnded(master.pid));
+  await master.stopped();
+});

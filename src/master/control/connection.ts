@@ -6,6 +6,7 @@
  */
 import { LineReader } from "../../control/line_reader.ts";
 import { MAX_REQUEST_BYTES } from "../../control/messages.ts";
+import { callLater } from "../../os/clock/exit_later.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, EPOLLOUT, type Poller, type Watch } from "../../os/fd/poller.ts";
 import { receiveWithFds, sendWithFds } from "../../os/net/fd_passing.ts";
@@ -15,6 +16,9 @@ export const MAX_UNSENT_BYTES = 1 << 20;
 
 /** From here on a client counts as slow. */
 const SLOW_UNSENT_BYTES = MAX_UNSENT_BYTES / 2;
+
+/** How long a connection that was left stays open where the process of a master goes on, as a program around it may. */
+const LEFT_MS = 1_000;
 
 /** The buffer of received bytes; one for all connections, since reads are synchronous. */
 const ROOM = new Uint8Array(MAX_REQUEST_BYTES);
@@ -117,13 +121,25 @@ export class ControlConnection {
 
   /** Closes the connection at once. A second call does nothing. */
   close(): void {
-    if (!this.isOpen) return;
+    const fd = this.#abandon();
+    if (fd !== undefined) closeFd(fd);
+  }
+
+  /** Leaves it to the end of this process to close the connection, and closes it soon if the process goes on. */
+  leave(): void {
+    const fd = this.#abandon();
+    if (fd !== undefined) callLater(LEFT_MS, () => closeFd(fd));
+  }
+
+  #abandon(): number | undefined {
+    if (!this.isOpen) return undefined;
+    const fd = this.#fd;
     this.#watch.stop();
-    closeFd(this.#fd);
     this.#fd = -1;
     this.#unsent = [];
     this.#unsentBytes = 0;
     this.#handlers.onClose();
+    return fd;
   }
 
   #onEvents(events: number): void {

@@ -69,6 +69,12 @@ export interface WithdrawOptions {
    * @default {false}
    */
   readonly leavesFile?: boolean;
+  /**
+   * Whether clients stay connected, since they wait for the end of this process.
+   *
+   * @default {false}
+   */
+  readonly keepsClients?: boolean;
 }
 
 /** An open socket for commands. */
@@ -136,7 +142,7 @@ export class ControlSocket {
    * Removes the socket, so that no client can connect any more. Clients that wait for an answer
    * still get it.
    */
-  withdraw({ leavesFile = false }: WithdrawOptions = {}): void {
+  withdraw({ leavesFile = false, keepsClients = false }: WithdrawOptions = {}): void {
     if (this.#watch === undefined && this.#pause === undefined) return;
     this.#watch?.stop();
     this.#pause?.cancel();
@@ -146,6 +152,7 @@ export class ControlSocket {
       tryWithFile(() => this.#left = HeldSocketFile.hold(socketFile), this.#options);
       closeFd(fd);
     } else closeListener(this.#listener, this.#options);
+    if (keepsClients) return;
     for (const { connection } of [...this.#clients]) connection.finish();
   }
 
@@ -156,11 +163,11 @@ export class ControlSocket {
     tryWithFile(() => left?.remove(), this.#options);
   }
 
-  /** Withdraws it, and disconnects all clients. */
+  /** Withdraws it, and leaves its clients to the end of this process. */
   close(): void {
-    this.withdraw();
+    this.withdraw({ keepsClients: true });
     this.removeFile();
-    for (const { connection } of [...this.#clients]) connection.close();
+    for (const { connection } of [...this.#clients]) connection.leave();
   }
 
   #accept(): void {

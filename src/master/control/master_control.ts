@@ -153,9 +153,9 @@ export class MasterControl {
     this.#status.removeFile();
   }
 
-  /** Removes the sockets, and disconnects all clients once they have their answers. */
+  /** Removes the sockets. The clients get their answers, and stay connected until this process ends. */
   async close(): Promise<void> {
-    this.withdraw();
+    this.withdraw({ keepsClients: true });
     // The answer of a stop is sent in a later turn than its end.
     await delay(0);
     this.#control.close();

@@ -10,6 +10,11 @@ export function exitLater(delayMs: number): void {
   Deno.unrefTimer(setTimeout(() => Deno.exit(), delayMs));
 }
 
+/** Calls back after a time, unless the process has ended before. */
+export function callLater(delayMs: number, callback: () => void): void {
+  Deno.unrefTimer(setTimeout(callback, delayMs));
+}
+
 /** Calls back again and again until the process ends. */
 export function repeatUntilEnd(everyMs: number, callback: () => void): void {
   Deno.unrefTimer(setInterval(callback, everyMs));
