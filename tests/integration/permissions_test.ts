@@ -73,6 +73,7 @@ for (const mode of MODES) {
     assertEquals(await fourth.ask("echo at last"), "at last");
     fourth.close();
     assertNoPrompt(master);
+    await master.logs(/without --allow-ffi/, 4);
     assertEquals(master.logged(/without --allow-ffi/), 4, "a line for each of its processes");
     await master.stop();
   });
