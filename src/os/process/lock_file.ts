@@ -44,7 +44,8 @@ export class PidFile {
     const fd = openAlone(path);
     try {
       if (flock(fd, path)) return new PidFile(fd, path);
-      const isOthers = isHeldByReaders(fd, path);
+      // A look takes time, in which the masters of an upgrade may pass the lock on unseen: so it is taken twice.
+      const isOthers = isHeldByReaders(fd, path) && isHeldByReaders(fd, path);
       // The holder may have released it meanwhile, so that none was found.
       if (isOthers && flock(fd, path)) return new PidFile(fd, path);
       const replaced = isOthers ? replaceLocked(fd) : undefined;
