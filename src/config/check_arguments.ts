@@ -32,6 +32,9 @@ const OF_CPP: ReadonlyMap<string, (value: string) => string> = new Map([
   ["master-server-debug", () => "--DEBUG"],
 ]);
 
+/** Flags that are no settings: the program answers them, and ends. */
+const QUESTIONS = ["help", "version"];
+
 /** A suspicious part of a command line, and the number of its arguments. */
 interface Finding {
   readonly problem?: Problem;
@@ -112,7 +115,8 @@ class ArgumentCheck {
       const about = { found: "an argument of LIB-ZC's C++ edition", expected };
       return { problem: { message: cannot("read argument", arg, about) }, takes };
     }
-    const meant = this.#known.get(nearest(name, this.#known.keys()) ?? "");
+    const close = nearest(name, [...this.#known.keys(), ...(this.#isOpen ? [] : QUESTIONS)]);
+    const meant = this.#known.get(close ?? "");
     const ofFile = ALL_SETTINGS.find((setting) => setting.name === settingName(name));
     const isOfFile = ofFile !== undefined;
     // A program's own argument is accepted, also if its name is similar to a known one.
@@ -120,9 +124,11 @@ class ArgumentCheck {
     const found = isOfFile ? "a setting for a file" : "no argument has this name";
     const expected = isOfFile
       ? `it in the .cf of a service${ofFile.inherited ? ", or in a .gcf" : ""}`
-      : meant === undefined
+      : meant !== undefined
+      ? argumentForm(meant)
+      : close === undefined
       ? "one that --help lists"
-      : argumentForm(meant);
+      : `--${close}`;
     const problem = { message: cannot("read argument", arg, { found, expected }) };
     const isOwn = this.#isOpen && meant?.name !== SERVER_SERVICE.name;
     return { problem: isOwn ? asWarning(problem) : problem, takes };

@@ -67,6 +67,9 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     'Cannot read argument "--trylock": no argument has this name, ' +
     "expected --try-lock",
   ],
+  "--verison": [
+    'Cannot read argument "--verison": no argument has this name, expected --version',
+  ],
   "-server-spare-count 1": [
     'Cannot read argument "-server-spare-count": ' +
     "a setting for a file, expected it in the .cf of a service, or in a .gcf",
