@@ -156,10 +156,10 @@ Deno.test("a receiver of OpenTelemetry gets traces and log lines, named by servi
   const texts = lines.map(({ body }) => body.stringValue);
   assert(texts.some((text) => text.startsWith("completed /")), JSON.stringify(texts));
   for (const { resource } of [...spans, ...logs]) {
-    const { "service.name": name, "zc.service": id, "zc.generation": generation, team } = named(
-      resource,
-    );
-    assertEquals([name, id, generation, team], ["web", "web.cf", "1", "web"]);
+    const { "service.name": name, team, ...own } = named(resource);
+    assertEquals([name, team], ["web", "web"]);
+    const place = ["zc.service", "zc.generation", "zc.slot"].map((attribute) => own[attribute]);
+    assertEquals(place, ["web.cf", "1", "0"]);
   }
   // Each exported line was written to the log as well.
   for (const text of texts) assert(master.log.includes(text.trim()), text);

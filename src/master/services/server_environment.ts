@@ -95,16 +95,19 @@ function environmentSizeProblems(service: ServiceConfig, environment: Variables)
  * processes export telemetry (OTEL_DENO). What the user has set stays.
  *
  * @param service The service, with its complete variables.
- * @param generation The generation of the process. The slot is not known at its start: a standby
- * gets it later.
+ * @param process Its generation, and its slot, which a standby gets only when it is activated.
  */
-export function serverVariables(service: ResolvedService, generation: number): EnvironmentChange {
+export function serverVariables(
+  service: ResolvedService,
+  { generation, slot }: { readonly generation: number; readonly slot?: number },
+): EnvironmentChange {
   const own = Object.fromEntries(service.environment);
   const all = environmentWith(own);
   if (all.OTEL_DENO !== "true") return own;
   const given = all.OTEL_RESOURCE_ATTRIBUTES ?? "";
   const names = new Set(given.split(",").map((one) => one.split("=", 1)[0].trim()));
-  const attributes = [["zc.service", service.id], ["zc.generation", `${generation}`]]
+  const place = slot === undefined ? [] : [["zc.slot", `${slot}`]];
+  const attributes = [["zc.service", service.id], ["zc.generation", `${generation}`], ...place]
     .filter(([name]) => !names.has(name))
     // Deno decodes nothing, so only what would end the value is encoded.
     .map(([name, value]) => `${name}=${value.toWellFormed().replace(/[,=]/g, encodeURIComponent)}`);

@@ -194,7 +194,7 @@ export class WorkerPool {
       fds: about.listeners.map(({ fd }) => fd),
       ...(asStandby
         ? { isStandby: true }
-        : { maxConnections: connectionLimit(config, this.#ports.random()) }),
+        : { slot: about.slot, maxConnections: connectionLimit(config, this.#ports.random()) }),
     };
     const startedAtMs = this.#ports.clock.nowMs();
     const running = this.#ports.launcher.launch(

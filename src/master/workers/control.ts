@@ -45,7 +45,7 @@ export function launchControlWorker(
   setTakesDescriptors(ours, false);
   let child: ChildProcess, outputs: ProcessOutputs | undefined;
   try {
-    const program = programToStart(service, { ...options, generation: request.generation });
+    const program = programToStart(service, { ...options, ...request });
     outputs = options.outputs.prepare({ ...program, service, childEnds });
     const own = [...service.argv, "-server-control", `${theirs}`];
     child = startProgram({

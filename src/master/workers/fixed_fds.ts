@@ -168,12 +168,12 @@ class DescriptorWorker implements RunningWorker {
   }
 
   #libzcStart(childEnds: number[]): ProgramStart {
-    const { service, fds, generation } = this.#request;
+    const { service, fds } = this.#request;
     const [masterStatus, masterStatusOfChild] = this.#pipe(childEnds, "read");
     const [childStatus, childStatusOfChild] = this.#pipe(childEnds, "write");
     this.#masterStatus = masterStatus;
     this.#watch(childStatus, () => this.#onChildStatus(childStatus));
-    const { args, ...program } = programToStart(service, { ...this.#options, generation });
+    const { args, ...program } = programToStart(service, { ...this.#options, ...this.#request });
     const outputs = this.#prepareOutputs(program, childEnds);
     return {
       ...program,
@@ -192,9 +192,9 @@ class DescriptorWorker implements RunningWorker {
   }
 
   #systemdStart(childEnds: number[]): ProgramStart {
-    const { service, fds, generation } = this.#request;
+    const { service, fds } = this.#request;
     const names = service.endpoints.map(({ service: name }) => name || "unknown");
-    const { env, ...program } = programToStart(service, { ...this.#options, generation });
+    const { env, ...program } = programToStart(service, { ...this.#options, ...this.#request });
     return {
       ...program,
       blocksInspectorSignal: false,

@@ -15,6 +15,7 @@ import { findExecutable, requireScript } from "../services/command.ts";
 import { type ProgramLookup, type ProgramPlace, viewFrom } from "../services/program_lookup.ts";
 import { serverVariables } from "../services/server_environment.ts";
 import type { Credentials } from "../../os/user/accounts.ts";
+import type { LaunchRequest } from "./worker.ts";
 
 /** The rights with which a program is started. */
 export interface StartRights {
@@ -59,12 +60,12 @@ export interface ProgramStart extends Program, StartRights {
  * running Deno may have moved, and the directory without caches is made again.
  *
  * @param service The service.
- * @param place Where to look, and the generation of the process.
+ * @param place Where to look, and the generation and the slot of the process.
  * @throws {TypeError} When the program is gone.
  */
 export function programToStart(
   service: ResolvedService,
-  place: ProgramPlace & { readonly generation: number },
+  place: ProgramPlace & Pick<LaunchRequest, "generation" | "slot">,
 ): Program & StartRights {
   const { program, script, denoPath, selfBinary, credentials, gainsNothing, cacheless } = service;
   const { lookup } = place, view = viewFrom(service, place);
@@ -81,7 +82,7 @@ export function programToStart(
     path: current(program.path),
     args: program.args.map(current),
     env: {
-      ...serverVariables(service, place.generation),
+      ...serverVariables(service, place),
       ...(cacheless && lookup.withoutCaches({ root: program.root, ...cacheless })),
     },
     ...(gainsNothing && { gainsNothing }),

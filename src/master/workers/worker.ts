@@ -98,6 +98,8 @@ export interface WorkerAssignment {
 export interface LaunchRequest extends WorkerAssignment {
   readonly service: ResolvedService;
   readonly generation: number;
+  /** Its slot among the processes of the service; a standby has none yet. */
+  readonly slot?: number;
   /**
    * Whether it is to load and then wait for its activation. It gets its listeners only then, and
    * `fds` is empty here.
