@@ -177,7 +177,12 @@ export class ControlClient implements Disposable {
   /** Fulfilled when the master has closed the connection, as at its end. */
   async closed(): Promise<void> {
     await this.#last;
-    while (!(await this.#lines.next()).done);
+    try {
+      while (!(await this.#lines.next()).done);
+    } catch (error) {
+      // A master that ends before it has accepted the connection, or read all of it, resets it.
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+    }
   }
 
   /** Closes the connection. */

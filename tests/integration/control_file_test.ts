@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { ControlClient } from "../../src/control/client.ts";
 import { Site } from "../support/master.ts";
+import { TempDir } from "../support/temp.ts";
 import { within } from "../support/wait.ts";
 
 Deno.test("an upgrade leaves a socket of another program at the path of master-control alone", async () => {
@@ -78,4 +79,13 @@ Deno.test("a reload moves the control socket where its settings say, and is answ
   using last = await ControlClient.connect(before);
   assertEquals((await last.request("hello")).pid, master.pid);
   await master.stop();
+});
+
+Deno.test("the end of a listener that has not accepted a client is the end of its connection", async () => {
+  using dir = new TempDir();
+  const path = dir.file("sock");
+  const listener = Deno.listen({ transport: "unix", path });
+  using client = await ControlClient.connect(path);
+  listener.close();
+  await within(client.closed(), { what: "the end" });
 });
