@@ -19,23 +19,16 @@ import {
   registrationsIn,
 } from "./listener.ts";
 import { type Clock, systemClock } from "../clock/clock.ts";
-import { connectLoopback, endOf, resetConnection, sendAtOnce } from "../net/connections.ts";
+import { endOf, resetConnection, sendAtOnce } from "../net/connections.ts";
 import { runtimeFunctions } from "../net/runtime_functions.ts";
-import { O_CLOEXEC } from "../ffi/constants.ts";
-import { closeFd, duplicateFd } from "../fd/descriptor.ts";
+import { discardThrowaway, move, openThrowaway, type Throwaway } from "./throwaway.ts";
+import { closeFd } from "../fd/descriptor.ts";
 import { encodeEpollEvent } from "../ffi/layout.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL } from "../fd/poller.ts";
-import { listProcSelf } from "../ffi/proc_self.ts";
 
 /** The runtime's property of an accepted connection that holds its descriptor. */
 const FD_PROPERTY = "Deno.internal.fd";
-
-/** The time limit of a connection of this process to itself. */
-const ACCEPT_MS = 2_000;
-
-/** The number of descriptor numbers to test before a scan of all open ones. */
-const NEARBY = 64;
 
 /**
  * With many connections it takes milliseconds to read one registration. From this length of the kernel's
@@ -45,18 +38,8 @@ const LONG_TEXT = 80_000, LARGE_BATCH = 16;
 
 const NOTHING = { events: 0, data: 0n };
 
-/** A throw-away connection. */
-interface Opened {
-  /** One end, a raw descriptor. */
-  readonly client: number;
-  /** The other end, as accepted by the runtime. */
-  readonly made: Deno.TlsConn;
-  /** The descriptor of that end. */
-  readonly target: number;
-}
-
 /** A throw-away connection with the runtime's registration of `target`. */
-type Throwaway = Opened & Registration;
+type Registered = Throwaway<Deno.TlsConn> & Registration;
 
 /** The certificate and the key of a server. */
 export interface Certificate {
@@ -68,6 +51,16 @@ export interface Certificate {
   readonly alpnProtocols?: readonly string[];
 }
 
+/** A connection over a descriptor that is none of the runtime's. */
+export interface RawConn {
+  readonly localAddr: Deno.Addr;
+  readonly remoteAddr: Deno.Addr;
+  /** The descriptor. Borrowed; -1 once the connection is closed. */
+  readonly rawFd: number;
+  /** Gives up the descriptor, which the caller owns then, and closes the connection without it. */
+  takeFd(): number;
+}
+
 /** Starts TLS on connections, one after the other, all with the same certificate. */
 export class TlsAdopter {
   readonly #listener: Deno.TlsListener;
@@ -75,7 +68,7 @@ export class TlsAdopter {
   /** Fulfilled when no accept is under way on the listener. */
   #free: Promise<unknown> = Promise.resolve();
   #closed = false;
-  #reserve: Throwaway[] = [];
+  #reserve: Registered[] = [];
   #batch = 1;
   /** The runtime's epoll instance, once it is known. */
   #epoll: number | undefined;
@@ -102,7 +95,7 @@ export class TlsAdopter {
    * @throws {AdoptError} When a step fails; `conn` is unchanged.
    * @throws {Deno.errors.NotConnected} When it is closed, or the client has disconnected.
    */
-  async adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
+  async adopt(conn: Deno.Conn | RawConn): Promise<Deno.TlsConn> {
     const before = this.#free;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#free = promise;
@@ -114,18 +107,19 @@ export class TlsAdopter {
     }
   }
 
-  async #adopt(conn: Deno.Conn): Promise<Deno.TlsConn> {
+  async #adopt(conn: Deno.Conn | RawConn): Promise<Deno.TlsConn> {
     // First, since it is the likeliest to fail, and the cheapest.
     descriptorOf(conn);
     const throwaway = await this.#throwaway();
     try {
       exchange(conn, throwaway);
     } catch (cause) {
-      discard(throwaway);
+      discardThrowaway(throwaway);
       throw asAdoptError(cause as Error);
     }
     const { remoteAddr, localAddr } = conn;
-    conn.close();
+    if (isRaw(conn)) closeFd(conn.takeFd());
+    else conn.close();
     resetConnection(throwaway.client);
     return Object.defineProperties(throwaway.made, {
       remoteAddr: { value: remoteAddr },
@@ -133,53 +127,25 @@ export class TlsAdopter {
     });
   }
 
-  async #throwaway(): Promise<Throwaway> {
+  async #throwaway(): Promise<Registered> {
     if (this.#closed) throw new AdoptError("Cannot put TLS on a connection: closed");
     const reserved = this.#reserve.pop();
     if (reserved !== undefined) return reserved;
-    const opened: Opened[] = [];
+    const opened: Throwaway<Deno.TlsConn>[] = [];
     try {
-      while (opened.length < this.#batch) opened.push(await this.#open());
+      const options = { clock: this.#clock, late: () => this.close() };
+      while (opened.length < this.#batch) {
+        opened.push(await openThrowaway(this.#listener, options));
+      }
       this.#epoll ??= findRegistration(opened[0].target).epoll;
       const registrations = registrationsIn(this.#epoll);
       this.#batch = registrations.length > LONG_TEXT ? LARGE_BATCH : 1;
       this.#reserve = opened.map((one) => ({ ...one, ...required(registrations, one.target) }));
     } catch (cause) {
-      opened.forEach(discard);
+      opened.forEach(discardThrowaway);
       throw asAdoptError(cause as Error);
     }
     return this.#reserve.pop()!;
-  }
-
-  async #open(): Promise<Opened> {
-    const client = connectLoopback(this.#listener.addr.port);
-    let made: Deno.TlsConn | undefined;
-    try {
-      const lowest = lowestFree(client);
-      made = await this.#accept(client);
-      return { client, made, target: findAccepted(client, lowest) };
-    } catch (error) {
-      made?.close();
-      resetConnection(client);
-      throw error;
-    }
-  }
-
-  /** Accepts the own connection; any process on this machine may have connected before it. */
-  async #accept(client: number): Promise<Deno.TlsConn> {
-    const own = endOf(client, "local");
-    // An accept can't be cancelled. If the own connection does not arrive now, none ever will.
-    const timer = this.#clock.setTimer(ACCEPT_MS, () => this.close());
-    try {
-      for (;;) {
-        const conn = await this.#listener.accept();
-        const { hostname, port } = conn.remoteAddr;
-        if (`${hostname}:${port}` === own) return conn;
-        conn.close();
-      }
-    } finally {
-      timer.cancel();
-    }
   }
 
   /** Closes the listener; connections over TLS stay open. A second call does nothing. */
@@ -187,18 +153,22 @@ export class TlsAdopter {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
-    this.#reserve.forEach(discard);
+    this.#reserve.forEach(discardThrowaway);
     this.#reserve = [];
   }
 }
 
 /** Replaces a throw-away connection by a real one, and the real one by the other end of the throw-away one. */
-function exchange(conn: Deno.Conn, { client, target, ...registration }: Throwaway): void {
+function exchange(
+  conn: Deno.Conn | RawConn,
+  { client, target, ...registration }: Registered,
+): void {
   // Read again: it may have been closed while the throw-away connection was opened.
   const plain = descriptorOf(conn);
   sendAtOnce(plain);
   move(plain, target);
   control(EPOLL_CTL_ADD, target, registration);
+  if (isRaw(conn)) return;
   // The open file lives on under the other number, and would keep its registration.
   const { epoll } = registration;
   control(EPOLL_CTL_DEL, plain, { epoll, ...NOTHING });
@@ -206,12 +176,6 @@ function exchange(conn: Deno.Conn, { client, target, ...registration }: Throwawa
   move(client, plain);
   // The runtime expects a registration when it closes. User data 0 is that of its own wake-ups.
   control(EPOLL_CTL_ADD, plain, { epoll, ...NOTHING });
-}
-
-/** Closes both ends of a throw-away connection. */
-function discard({ client, made }: Opened): void {
-  made.close();
-  resetConnection(client);
 }
 
 function asAdoptError(cause: Error): Error {
@@ -231,14 +195,28 @@ export function listenThrowaway({ cert, key, alpnProtocols }: Certificate): Deno
   return createIfPermitted(() => runtimeFunctions.listenTls(options));
 }
 
-/** The descriptor of a connection, if it still belongs to this connection. */
-function descriptorOf(conn: Deno.Conn): number {
+function isRaw(conn: Deno.Conn | RawConn): conn is RawConn {
+  return "takeFd" in conn;
+}
+
+function rawFd({ localAddr, rawFd }: RawConn): number {
+  // The runtime's TLS is for TCP only.
+  if (localAddr.transport === "tcp") return rawFd;
+  throw new AdoptError("Cannot put TLS on a connection: a unix socket, expected TCP");
+}
+
+/** The number by which the runtime knows a connection. */
+function runtimeFd(conn: Deno.Conn): number {
   const property = Object.getOwnPropertySymbols(conn)
     .find(({ description }) => description === FD_PROPERTY);
   const fd = property && (conn as unknown as Record<symbol, unknown>)[property];
-  if (typeof fd !== "number") {
-    throw new AdoptError("Cannot put TLS on a connection: its descriptor is not known");
-  }
+  if (typeof fd === "number") return fd;
+  throw new AdoptError("Cannot put TLS on a connection: its descriptor is not known");
+}
+
+/** The descriptor of a connection, if it still belongs to this connection. */
+function descriptorOf(conn: Deno.Conn | RawConn): number {
+  const fd = isRaw(conn) ? rawFd(conn) : runtimeFd(conn);
   const found = [endOf(fd, "local"), endOf(fd, "peer")];
   const expected = [textOf(conn.localAddr), textOf(conn.remoteAddr)];
   // The number of a closed connection may be in use again.
@@ -261,33 +239,12 @@ function textOf(addr: Deno.Addr): string | undefined {
   return addr.transport === "tcp" ? `${addr.hostname}:${addr.port}` : undefined;
 }
 
-/** The number of the next descriptor, unless another thread is faster. */
-function lowestFree(open: number): number {
-  const fd = duplicateFd(open);
-  closeFd(fd);
-  return fd;
-}
-
-/** Finds the accepted end of a connection of this process to itself. */
-function findAccepted(client: number, lowest: number): number {
-  const own = endOf(client, "local");
-  for (let fd = lowest; fd < lowest + NEARBY; fd++) if (endOf(fd, "peer") === own) return fd;
-  const found = listProcSelf("fd").find((name) => endOf(Number(name), "peer") === own);
-  if (found !== undefined) return Number(found);
-  throw new AdoptError("Cannot put TLS on a connection: the throw-away one is not open");
-}
-
 function required(registrations: Registrations, fd: number): Registration {
   const found = registrations.find(fd);
   if (found !== undefined) return found;
   throw new AdoptError(
     `Cannot put TLS on a connection: descriptor ${fd} is not in the runtime's epoll instance`,
   );
-}
-
-/** dup3(2): closes `to`, and makes it a duplicate of `from`. */
-function move(from: number, to: number): void {
-  unwrap({ syscall: "dup3", subject: to }, () => libc().dup3(from, to, O_CLOEXEC));
 }
 
 function control(operation: number, fd: number, { epoll, events, data }: Registration): void {

@@ -46,12 +46,15 @@ const ERRNO: Readonly<Record<number, readonly [code: string, meaning: string]>> 
   98: ["EADDRINUSE", "address in use"],
   99: ["EADDRNOTAVAIL", "not an address of this machine"],
   100: ["ENETDOWN", "network is down"],
+  101: ["ENETUNREACH", "network is unreachable"],
   103: ["ECONNABORTED", "connection aborted"],
   104: ["ECONNRESET", "connection reset by the peer"],
   105: ["ENOBUFS", "no buffer space"],
   107: ["ENOTCONN", "not connected"],
   109: ["ETOOMANYREFS", "too many descriptors in flight"],
+  110: ["ETIMEDOUT", "timed out"],
   111: ["ECONNREFUSED", "connection refused"],
+  113: ["EHOSTUNREACH", "no route to the host"],
   116: ["ESTALE", "another file than expected"],
 };
 

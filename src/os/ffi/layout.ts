@@ -165,6 +165,7 @@ export class SocketMessage {
 /** `sizeof(struct epoll_event)`: the kernel packs it on x86-64 only (epoll_ctl(2)). */
 export const EPOLL_EVENT_BYTES: number = Deno.build.arch === "x86_64" ? 12 : 16;
 const EPOLL_DATA_OFFSET = EPOLL_EVENT_BYTES - 8;
+const EVENT_WORDS = EPOLL_EVENT_BYTES / 4, DATA_WORD = EPOLL_DATA_OFFSET / 4;
 
 /**
  * A `struct epoll_event`.
@@ -180,18 +181,39 @@ export function encodeEpollEvent(events: number, data: bigint): Uint8Array<Array
   return bytes;
 }
 
-/**
- * Reads one event of the array that epoll_wait(2) filled.
- *
- * @param view Over the whole array.
- * @param index Which event.
- */
-export function decodeEpollEvent(view: DataView, index: number): { events: number; data: bigint } {
-  const at = index * EPOLL_EVENT_BYTES;
-  return {
-    events: view.getUint32(at, true),
-    data: view.getBigUint64(at + EPOLL_DATA_OFFSET, true),
-  };
+/** Room for the events of one epoll_wait(2), each with the two halves of the caller's word. */
+export class EpollEvents {
+  /** What epoll_wait(2) fills. */
+  readonly room: Uint32Array<ArrayBuffer>;
+
+  /** @param count How many events fit. */
+  constructor(count: number) {
+    // Not a small typed array, which the garbage collector may move while another thread writes to it.
+    this.room = new Uint32Array(new ArrayBuffer(EPOLL_EVENT_BYTES * count));
+  }
+
+  /** The event mask of an event. */
+  mask(index: number): number {
+    return this.room[index * EVENT_WORDS]!;
+  }
+
+  /** The lower half of its word. */
+  low(index: number): number {
+    return this.room[index * EVENT_WORDS + DATA_WORD]!;
+  }
+
+  /** The upper half. */
+  high(index: number): number {
+    return this.room[index * EVENT_WORDS + DATA_WORD + 1]!;
+  }
+
+  /** Fills in the first event, as for epoll_ctl(2). */
+  set(mask: number, low: number, high: number): Uint32Array<ArrayBuffer> {
+    this.room[0] = mask;
+    this.room[DATA_WORD] = low;
+    this.room[DATA_WORD + 1] = high;
+    return this.room;
+  }
 }
 
 /** One instruction of the kernel's classic packet filter: code, jumps if true and false, operand. */

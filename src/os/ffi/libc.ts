@@ -8,7 +8,7 @@
 import { encodeText } from "./byte_text.ts";
 import { EAGAIN, EINTR, SysError } from "./errors.ts";
 import { openLazily } from "./lazy_library.ts";
-import { SYMBOLS } from "./symbols.ts";
+import { FAST_SYMBOLS, SYMBOLS } from "./symbols.ts";
 
 type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
@@ -32,6 +32,23 @@ export function libc(): Symbols {
     errnoView = new Deno.UnsafePointerView(symbols.__errno_location()!);
   }
   return symbols;
+}
+
+let fast: Deno.DynamicLibrary<typeof FAST_SYMBOLS>["symbols"] | undefined;
+
+/**
+ * The libc functions of {@linkcode FAST_SYMBOLS}, compiled with the first use of any of them. The functions of
+ * {@linkcode libc} are replaced after some calls, and a place that has called two different functions stays slow.
+ *
+ * @throws As {@linkcode libc}.
+ */
+export function fastLibc(): Deno.DynamicLibrary<typeof FAST_SYMBOLS>["symbols"] {
+  if (fast === undefined) {
+    // Prepares errno.
+    libc();
+    fast = Deno.dlopen(LIBRARY, FAST_SYMBOLS).symbols;
+  }
+  return fast;
 }
 
 /** The address of a libc function, to be passed to another one. */

@@ -38,10 +38,11 @@ export const SYMBOLS = {
   renameat: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
   // int close(int fd);
   close: { parameters: ["i32"], result: "i32" },
-  // ssize_t read(int fd, void *buf, size_t count);
-  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  // ssize_t read(int fd, void *buf, size_t count); the kernel transfers less than 2 GiB at once, and a result of
+  // 32 bits is the fast way.
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count);
-  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset);
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
   // int ftruncate(int fd, off_t length);
@@ -110,9 +111,9 @@ export const SYMBOLS = {
   // off_t lseek(int fd, off_t offset, int whence);
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   // ssize_t send(int sockfd, const void *buf, size_t len, int flags);
-  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t recv(int sockfd, void *buf, size_t len, int flags);
-  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // int recvmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags, struct timespec *timeout);
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
   // int sendmmsg(int fd, struct mmsghdr *vec, unsigned int vlen, int flags); on a thread, to wait.
@@ -222,4 +223,14 @@ export const SYMBOLS = {
   waitid: { parameters: ["i32", "u32", "buffer", "i32"], result: "i32" },
   // pid_t waitpid(pid_t pid, int *status, int options);
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** Those of them that a server calls for each connection and each piece of data: see {@linkcode fastLibc}. */
+export const FAST_SYMBOLS = {
+  accept4: SYMBOLS.accept4,
+  close: SYMBOLS.close,
+  epoll_ctl: SYMBOLS.epoll_ctl,
+  epoll_wait: SYMBOLS.epoll_wait,
+  recv: SYMBOLS.recv,
+  send: SYMBOLS.send,
 } as const satisfies Deno.ForeignLibraryInterface;

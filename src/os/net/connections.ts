@@ -20,7 +20,7 @@ import { libc, unwrap } from "../ffi/libc.ts";
 import { listProcSelf } from "../ffi/proc_self.ts";
 import { addressText, boundAddress, connectedAt, type ListenAddress } from "./socket.ts";
 import { isOutOfDescriptors, reserveDescriptor } from "../fd/reserve_fd.ts";
-const SO_LINGER = 13;
+const SO_KEEPALIVE = 9, SO_LINGER = 13;
 const TCP_NODELAY = 1;
 const FIONREAD = 0x541B, TIOCOUTQ = 0x5411;
 const EINPROGRESS = 115;
@@ -158,8 +158,18 @@ export function resetConnection(fd: number): void {
  * more data.
  */
 export function sendAtOnce(fd: number): void {
+  setNoDelay(fd, true);
+}
+
+/** Sets or clears TCP_NODELAY (tcp(7)). */
+export function setNoDelay(fd: number, on: boolean): void {
   // Only speed depends on it, and a unix socket does not have the option.
-  libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([1]), 4);
+  libc().setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, new Int32Array([Number(on)]), 4);
+}
+
+/** Has the kernel test whether the peer is still there (SO_KEEPALIVE, socket(7)). */
+export function setKeepAlive(fd: number, on: boolean): void {
+  libc().setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, new Int32Array([Number(on)]), 4);
 }
 
 /** The two ends of a connection, each as `HOST:PORT`. */

@@ -187,7 +187,12 @@ function readAddress(
 ): ListenAddress | undefined {
   const bytes = new Uint8Array(SOCKADDR_BYTES), length = new Uint32Array([bytes.length]);
   if (call(bytes, length) !== 0) return undefined;
-  const raw = decodeAddress(bytes.subarray(0, length[0]));
+  return decodeListenAddress(bytes.subarray(0, length[0]));
+}
+
+/** An address as the system fills it in; undefined if it is of another family. */
+export function decodeListenAddress(bytes: Uint8Array<ArrayBuffer>): ListenAddress | undefined {
+  const raw = decodeAddress(bytes);
   switch (raw.family) {
     case "inet":
       return { kind: "inet", hostname: inetText(raw.address), port: raw.port };

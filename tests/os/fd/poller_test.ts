@@ -341,6 +341,67 @@ Deno.test("Poller uses no processor time while nothing is ready", async () => {
   });
 });
 
+Deno.test("Poller under load lets timers and promises have their turn while events never end", async () => {
+  await leavesNothingOpen(async () => {
+    const poller = newPoller();
+    poller.isLoaded = true;
+    const [one, two] = socketPair();
+    let calls = 0, reactions = 0;
+    const watch = poller.watch(one, EPOLLOUT, () => {
+      // The reactions to an event come before the next one.
+      assertEquals(reactions, calls++);
+      Promise.resolve().then(() => reactions++);
+    });
+    for (let timer = 0; timer < 20; timer++) {
+      const before = calls;
+      await eventually(() => calls > before, { what: "further events" });
+    }
+    watch.stop();
+    closeFd(one);
+    closeFd(two);
+  });
+});
+
+Deno.test("Poller under load uses no processor time while nothing is ready", async () => {
+  await leavesNothingOpen(async () => {
+    const poller = newPoller();
+    poller.isLoaded = true;
+    await turn(poller);
+    const [one, two] = socketPair();
+    const watch = poller.watch(one, EPOLLIN, () => {});
+    const before = ownTicks();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assertLess(ownTicks() - before, 10);
+    watch.stop();
+    closeFd(one);
+    closeFd(two);
+  });
+});
+
+Deno.test("Poller goes on with the thread where what waits in its place fails", async () => {
+  await leavesNothingOpen(async () => {
+    const errors: unknown[] = [];
+    const poller = new Poller((error) => errors.push(error));
+    const [one, two] = socketPair();
+    const told = Promise.withResolvers<void>();
+    const watch = poller.watch(one, EPOLLIN, () => told.resolve());
+    let closed = 0;
+    await poller.waitBy(() =>
+      Promise.resolve({
+        ready: () => Promise.reject(new Error("out of order")),
+        close: () => void closed++,
+      })
+    );
+    await eventually(() => closed === 1, { what: "the end of it" });
+    sendWithFds(two, BYTE);
+    await within(told.promise, { what: "an event" });
+    assertEquals(errors.map(String), ["Error: out of order"]);
+    watch.stop();
+    closeFd(one);
+    closeFd(two);
+  });
+});
+
 /** Processor time of this process in ticks of 10 ms (proc_pid_stat(5)). */
 function ownTicks(): number {
   const fields = Deno.readTextFileSync("/proc/self/stat").replace(/^.*\) /, "").split(" ");

@@ -1,11 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   decodeAddress,
-  decodeEpollEvent,
   encodeEpollEvent,
   encodeInetAddress,
   encodeUnixAddress,
   EPOLL_EVENT_BYTES,
+  EpollEvents,
   MAX_FDS_PER_MESSAGE,
   SocketMessage,
 } from "../../../src/os/ffi/layout.ts";
@@ -194,16 +194,29 @@ Deno.test("encodeEpollEvent() is packed on x86-64 only", () => {
   assertEquals([...bytes], [1, 0, 0, 0x80, ...padding, 8, 7, 6, 5, 4, 3, 2, 1]);
 });
 
-Deno.test("decodeEpollEvent() reads each event of an array", () => {
+Deno.test("EpollEvents has the mask and the halves of the word of each event", () => {
   const events = [
-    { events: 0x1, data: 0n },
-    { events: 0xffffffff, data: (1n << 64n) - 1n },
-    { events: 0x14, data: 42n },
+    { mask: 0x1, low: 0, high: 0 },
+    { mask: 0xffffffff, low: 0xffffffff, high: 0xffffffff },
+    { mask: 0x14, low: 42, high: 7 },
   ];
-  const bytes = new Uint8Array(EPOLL_EVENT_BYTES * events.length);
-  events.forEach(({ events, data }, index) =>
-    bytes.set(encodeEpollEvent(events, data), index * EPOLL_EVENT_BYTES)
+  const array = new EpollEvents(events.length);
+  const bytes = new Uint8Array(array.room.buffer);
+  events.forEach(({ mask, low, high }, index) =>
+    bytes.set(
+      encodeEpollEvent(mask, BigInt(high) << 32n | BigInt(low)),
+      index * EPOLL_EVENT_BYTES,
+    )
   );
-  const view = new DataView(bytes.buffer);
-  assertEquals(events.map((_, index) => decodeEpollEvent(view, index)), events);
+  const read = events.map((_, index) => ({
+    mask: array.mask(index),
+    low: array.low(index),
+    high: array.high(index),
+  }));
+  assertEquals(read, events);
+});
+
+Deno.test("EpollEvents.set() fills in the first event", () => {
+  const { buffer } = new EpollEvents(1).set(0x80000001, 0x05060708, 0x01020304);
+  assertEquals(new Uint8Array(buffer), encodeEpollEvent(0x80000001, 0x0102030405060708n));
 });
