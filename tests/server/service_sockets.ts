@@ -3,12 +3,23 @@
  *
  * @module
  */
-import { describeListener, type FdType, type ListenAddress } from "../../src/os/net/socket.ts";
+import {
+  connectedAt,
+  describeListener,
+  type FdType,
+  type ListenAddress,
+} from "../../src/os/net/socket.ts";
 import { openListener } from "../../src/os/net/open_listener.ts";
 import { FdAcceptor } from "../../src/server/backend/fd_accept.ts";
+import { type ConnEnds, fdConn } from "../../src/server/backend/fd_conn.ts";
 import { acceptedConn } from "../../src/server/backend/node_conn.ts";
 import { listenNode } from "../../src/server/backend/node_net.ts";
-import { openServiceListener, ServiceListener } from "../../src/server/listen/service_listener.ts";
+import { UNNAMED_PEER } from "../../src/server/backend/streamed_conn.ts";
+import {
+  openServiceListener,
+  runtimeAddr,
+  ServiceListener,
+} from "../../src/server/listen/service_listener.ts";
 import { TempDir } from "../support/temp.ts";
 
 /** A listening descriptor and how to connect to it. */
@@ -54,6 +65,8 @@ export const LISTENER_KINDS = [
   "unix by node:net",
   "inet by descriptor",
   "unix by descriptor",
+  "inet by poller",
+  "unix by poller",
 ] as const;
 
 /** A listener with what a client needs. Declare it with `using`. */
@@ -72,11 +85,16 @@ export function testListener(kind: typeof LISTENER_KINDS[number]): TestListener 
   const [fdType, fallback] = kind.split(" by ");
   const socket = fdType === "inet" ? inetSocket() : unixSocket(dir.file("socket"));
   const { fd, addr } = socket;
+  const accepting = (wrap: (accepted: number) => Deno.Conn) =>
+    new ServiceListener(new FdAcceptor(fd, wrap), addr, { fd });
+  const openers: Record<string, () => ServiceListener> = {
+    "node:net": () => new ServiceListener(listenNode(fd, addr), addr),
+    descriptor: () => accepting((accepted) => acceptedConn(accepted, addr)),
+    poller: () => accepting((accepted) => fdConn(accepted, endsOf(accepted, addr))),
+  };
   const listener = fallback === undefined
     ? openServiceListener(fd, socket.fdType)
-    : fallback === "descriptor"
-    ? new ServiceListener(new FdAcceptor(fd, (one) => acceptedConn(one, addr)), addr, { fd })
-    : new ServiceListener(listenNode(fd, addr), addr);
+    : openers[fallback]!();
   return {
     listener,
     socket,
@@ -85,6 +103,13 @@ export function testListener(kind: typeof LISTENER_KINDS[number]): TestListener 
       dir[Symbol.dispose]();
     },
   };
+}
+
+/** The ends of an accepted connection. */
+export function endsOf(accepted: number, localAddr: Deno.Addr): ConnEnds {
+  const peer = connectedAt(accepted)?.peer;
+  const remoteAddr = peer?.kind === "inet" ? runtimeAddr(peer) : UNNAMED_PEER;
+  return { localAddr, remoteAddr };
 }
 
 /**

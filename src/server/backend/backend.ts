@@ -62,6 +62,8 @@ export interface Ways<Native, Node> {
 
 /** How a server reaches its sockets. */
 export interface Backend {
+  /** Whether connections can be served as descriptors, by system calls. */
+  readonly makesSystemCalls: boolean;
   /**
    * Returns the address of a descriptor that `serviceRegister` received.
    *

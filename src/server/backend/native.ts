@@ -66,6 +66,7 @@ export function makeNativeBackend(adopters: Partial<Adopters> = {}): Backend {
   };
 
   return {
+    makesSystemCalls: true,
     addressOf: describeListener,
     async learnAddresses() {},
     listen(fd, addr) {

@@ -19,6 +19,7 @@ const nothing = (): void => {};
 
 /** The backend of servers without FFI. */
 export const nodeBackend: Backend = {
+  makesSystemCalls: false,
   addressOf(fd) {
     const address = addresses.get(fd);
     if (address !== undefined) return address;

@@ -5,16 +5,11 @@
  * @module
  */
 import { Socket, type SocketConstructorOpts } from "node:net";
-import { brokenPipe, interrupted, runtimeError } from "./node_errors.ts";
-
-/** The size of one read of a stream, as in the runtime. */
-const STREAM_BYTES = 64 * 1024;
+import { brokenPipe, runtimeError } from "./conn_errors.ts";
+import { StreamedConn, UNNAMED_PEER } from "./streamed_conn.ts";
 
 /** The peer address of a connection that was closed before the address was read. */
 const GONE: Deno.NetAddr = { transport: "tcp", hostname: "0.0.0.0", port: 0 };
-
-/** The address of a unix socket's peer, without a path, as the runtime returns it against its type. */
-const UNNAMED = { transport: "unix", path: null } as unknown as Deno.UnixAddr;
 
 /** Makes a connection of an accepted and paused socket, and takes ownership of the socket. */
 export function nodeConn(socket: Socket, listening: Deno.Addr): Deno.Conn {
@@ -31,22 +26,20 @@ export function acceptedConn(fd: number, listening: Deno.Addr): Deno.Conn {
 }
 
 /** See {@linkcode nodeConn}. */
-export class NodeConn implements Deno.Conn {
+export class NodeConn extends StreamedConn {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
   readonly #socket: Socket;
-  #readable?: ReadableStream<Uint8Array<ArrayBuffer>>;
-  #writable?: WritableStream<Uint8Array>;
-  #closed = false;
   /** An error that has not been reported yet; the runtime reports it once. */
   #untold?: Error;
 
   constructor(socket: Socket, listening: Deno.Addr) {
+    super();
     this.#socket = socket;
     const { localAddress, localPort, remoteAddress, remotePort } = socket;
     const isInet = listening.transport === "tcp";
     this.localAddr = inetAddr(localAddress, localPort) ?? listening;
-    this.remoteAddr = inetAddr(remoteAddress, remotePort) ?? (isInet ? GONE : UNNAMED);
+    this.remoteAddr = inetAddr(remoteAddress, remotePort) ?? (isInet ? GONE : UNNAMED_PEER);
     // An error without a listener would end the process.
     socket.on("error", (error: Error & { readonly syscall?: string }) => {
       // A failed write has reported the error to its caller.
@@ -91,16 +84,6 @@ export class NodeConn implements Deno.Conn {
     if (error !== undefined) throw error;
   }
 
-  /** Throws if the connection is closed. */
-  protected checkOpen(): void {
-    if (this.#closed) throw new Deno.errors.BadResource("Bad resource ID");
-  }
-
-  /** Throws if the connection was closed during a call. */
-  protected checkStillOpen(): void {
-    if (this.#closed) throw interrupted();
-  }
-
   async write(data: Uint8Array): Promise<number> {
     this.checkOpen();
     this.#tell();
@@ -125,22 +108,6 @@ export class NodeConn implements Deno.Conn {
     await promise;
   }
 
-  close(): void {
-    this.checkOpen();
-    this.#close();
-  }
-
-  [Symbol.dispose](): void {
-    this.#close();
-  }
-
-  /** Called in place of the public methods, which users of the connection may replace. */
-  #close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.shut();
-  }
-
   /** Ends the socket: at once if unwritten data remains, as the runtime does. */
   protected shut(): void {
     if (this.#socket.writableLength > 0) return void this.#socket.destroy();
@@ -149,52 +116,9 @@ export class NodeConn implements Deno.Conn {
     this.#socket.destroySoon();
   }
 
-  /** Closes the connection after a stream has ended, once pending output is sent. */
-  #closeByStream(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.finish();
-  }
-
   /** Ends the socket when all output is written. */
   protected finish(): void {
     this.#socket.destroySoon();
-  }
-
-  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= new ReadableStream({
-      type: "bytes",
-      autoAllocateChunkSize: STREAM_BYTES,
-      pull: async (controller) => {
-        const request = controller.byobRequest!;
-        const room = request.view as Uint8Array<ArrayBuffer>;
-        const count = await this.#orClose(() => this.read(room));
-        if (count === null) {
-          this.#closeByStream();
-          controller.close();
-        }
-        request.respond(count ?? 0);
-      },
-      cancel: () => this.#closeByStream(),
-    }, { highWaterMark: 0 });
-  }
-
-  get writable(): WritableStream<Uint8Array> {
-    return this.#writable ??= new WritableStream({
-      write: async (chunk) => void await this.#orClose(() => this.write(chunk)),
-      close: () => this.#closeByStream(),
-      abort: () => this.#closeByStream(),
-    });
-  }
-
-  /** Closes the connection if `act` fails: an error ends a stream and its connection. */
-  async #orClose<T>(act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      this.#close();
-      throw error;
-    }
   }
 
   ref(): void {

@@ -9,7 +9,7 @@ import { TLSSocket } from "node:tls";
 import type { Certificate } from "../../os/adopt/tls.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import { NodeConn } from "./node_conn.ts";
-import { brokenPipe } from "./node_errors.ts";
+import { brokenPipe } from "./conn_errors.ts";
 
 const READ_BYTES = 64 * 1024;
 /** The time limit for pending output when a connection is closed. */

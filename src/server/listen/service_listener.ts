@@ -36,11 +36,15 @@ export function openServiceListener(
   fdType: FdType,
   { via = backend() }: ServiceListenerOptions = {},
 ): ServiceListener {
-  if (fdType === "fifo") {
-    throw new TypeError(`Cannot listen on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
-  }
+  refuseFifo(fd, fdType);
   const address = via.addressOf(fd), addr = runtimeAddr(address);
   return listenerOver(via.listen(fd, addr), { granted: fd, address });
+}
+
+/** Throws for a fifo, which has no connections. */
+export function refuseFifo(fd: number, fdType: FdType): void {
+  if (fdType !== "fifo") return;
+  throw new TypeError(`Cannot listen on descriptor ${fd}: a fifo, expected "inet" or "unix"`);
 }
 
 /** Makes a listener over an opened socket; `granted` is the descriptor from the master. */
@@ -60,7 +64,7 @@ export function isShared({ kind }: Pick<ListenAddress, "kind">): boolean {
 }
 
 /** Converts an address to the runtime's form. */
-function runtimeAddr(address: ListenAddress): Deno.Addr {
+export function runtimeAddr(address: ListenAddress): Deno.Addr {
   return address.kind === "inet"
     ? { transport: "tcp", hostname: address.hostname, port: address.port }
     : { transport: "unix", path: address.path };

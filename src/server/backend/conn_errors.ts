@@ -1,5 +1,5 @@
 /**
- * Conversion of node:net errors to the runtime's error classes.
+ * Conversion of the errors of node:net and of system calls to the runtime's error classes.
  *
  * @module
  */
@@ -36,13 +36,17 @@ const KINDS: Readonly<Record<string, Kind>> = {
     make: (message) => new errors.TimedOut(message),
     message: "Connection timed out (os error 110)",
   },
+  EHOSTUNREACH: {
+    make: (message) => new Error(message),
+    message: "No route to host (os error 113)",
+  },
   ENETUNREACH: {
     make: (message) => new errors.NetworkUnreachable(message),
     message: "Network is unreachable (os error 101)",
   },
 };
 
-/** Converts an error of node:net; returns it unchanged if the runtime has no class for it. */
+/** Converts an error of node:net or of a system call; returns it unchanged if the runtime has no class for it. */
 export function runtimeError(error: SystemError): SystemError {
   if (error.code === "ECANCELED") return interrupted();
   const kind = KINDS[error.code ?? ""];
