@@ -45,31 +45,61 @@ export interface AcceptLoopOptions {
   readonly answer?: RejectPendingOptions["answer"];
 }
 
-/** Accepts from a source until it is stopped. */
-export class AcceptLoop<T> {
-  readonly #source: AcceptSource<T> | Promise<AcceptSource<T>>;
+/** The rules that each accept of a listener follows, and its counters. */
+export class AcceptRules {
   readonly #counts: AcceptCounts;
   readonly #fdExhaustion: FdExhaustion;
   readonly #pace: AcceptPace | undefined;
   readonly #releaseReserve: (() => void) | undefined;
-  #stopped = false;
 
-  /** Takes ownership of `source`. */
-  constructor(
-    source: AcceptSource<T> | Promise<AcceptSource<T>>,
-    { address, fd, shared, answer }: AcceptLoopOptions,
-  ) {
-    this.#source = source;
+  constructor({ address, fd, shared, answer }: AcceptLoopOptions) {
     this.#counts = countAccepts(address);
     this.#fdExhaustion = new FdExhaustion(this.#counts, { fd, answer });
     if (shared) this.#pace = new AcceptPace();
     if (fd !== undefined) this.#releaseReserve = reserveDescriptor.hold();
   }
 
+  /** Returns the pause before the next accept; undefined when there is none. */
+  pause(): Promise<void> | undefined {
+    return this.#pace?.pause();
+  }
+
+  /** Counts an accepted connection. */
+  accepted(): void {
+    this.#counts.accepted!++;
+    this.#pace?.accepted();
+  }
+
+  /** Counts an error of accept, and returns the pause that follows; undefined when there is none. */
+  failed(error: Error): Promise<void> | undefined {
+    this.#counts.errors++;
+    return concernsConnection(error) ? undefined : this.#fdExhaustion.pause(error);
+  }
+
+  /** Ends it: the listener is being closed. Called once. */
+  stop(): void {
+    this.#fdExhaustion.stop();
+    this.#counts.log();
+    this.#releaseReserve?.();
+  }
+}
+
+/** Accepts from a source until it is stopped. */
+export class AcceptLoop<T> {
+  readonly #source: AcceptSource<T> | Promise<AcceptSource<T>>;
+  readonly #rules: AcceptRules;
+  #stopped = false;
+
+  /** Takes ownership of `source`. */
+  constructor(source: AcceptSource<T> | Promise<AcceptSource<T>>, options: AcceptLoopOptions) {
+    this.#source = source;
+    this.#rules = new AcceptRules(options);
+  }
+
   /** Accepts the next connection; undefined once it is stopped. Not to be called again meanwhile. */
   async next(): Promise<T | undefined> {
     for (;;) {
-      const pause = this.#pace?.pause();
+      const pause = this.#rules.pause();
       if (pause !== undefined) await pause;
       let accepted: T;
       try {
@@ -78,12 +108,11 @@ export class AcceptLoop<T> {
         accepted = await source.accept();
       } catch (error) {
         if (this.#stopped) return undefined;
-        this.#counts.errors++;
-        if (!concernsConnection(error as Error)) await this.#fdExhaustion.pause(error as Error);
+        const pause = this.#rules.failed(error as Error);
+        if (pause !== undefined) await pause;
         continue;
       }
-      this.#counts.accepted!++;
-      this.#pace?.accepted();
+      this.#rules.accepted();
       return accepted;
     }
   }
@@ -92,10 +121,8 @@ export class AcceptLoop<T> {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#fdExhaustion.stop();
     this.withSource((source) => source.close());
-    this.#counts.log();
-    this.#releaseReserve?.();
+    this.#rules.stop();
   }
 
   /** Calls back with the source, at once or as soon as it is open. */
