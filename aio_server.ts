@@ -42,7 +42,7 @@ import { ownArguments } from "./src/os/ffi/proc_self.ts";
 import { runServer } from "./src/server/runtime/runtime.ts";
 import type { ServerHooks } from "./src/server/runtime/server.ts";
 
-export * from "./src/server/aio/aio.ts";
+export { Aio, type AioCallback, type AioConn, aioCreate } from "./src/server/aio/aio.ts";
 export { AioBase, aioBaseCreate, type AioBaseOptions } from "./src/server/aio/base.ts";
 export {
   aioServerGeneralAioRegister,

@@ -95,7 +95,7 @@ export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   "src/server/listen": ["backend", "lifecycle"],
   "src/server/tls": ["backend", "lifecycle", "listen"],
   "src/server/fifo": ["backend", "lifecycle"],
-  "src/server/aio": ["fifo", "lifecycle", "listen", "tls"],
+  "src/server/aio": ["backend", "fifo", "lifecycle", "listen", "tls"],
   "src/server/coroutine": ["fifo", "lifecycle", "listen", "tls"],
   "src/server/http": ["backend", "lifecycle", "listen"],
   "src/server/http1": ["backend", "http", "lifecycle", "listen", "tls"],

@@ -119,7 +119,8 @@ Deno.test("a program that inherits its sockets starts with these, 0, 1, 2 and it
   await master.stop();
 });
 
-const PARTIAL: readonly (readonly [flags: string, log: RegExp | undefined])[] = [
+/** Flags, what is logged with them, and whether a server of the aio mode lacks something, too. */
+const PARTIAL: readonly (readonly [flags: string, log?: RegExp, inAio?: boolean])[] = [
   ["--allow-read", /without --allow-ffi: node:net serves its sockets/],
   ["--allow-net", /without --allow-ffi: node:net serves its sockets/],
   ["--allow-run --allow-env", /without --allow-ffi: node:net serves its sockets/],
@@ -127,16 +128,17 @@ const PARTIAL: readonly (readonly [flags: string, log: RegExp | undefined])[] = 
   [
     "--allow-ffi",
     /Cannot adopt a listener: no net access, expected --allow-net.*served through node:net/,
+    false,
   ],
-  ["--allow-ffi --allow-net", undefined],
-  ["--allow-ffi --allow-net --allow-read", undefined],
+  ["--allow-ffi --allow-net"],
+  ["--allow-ffi --allow-net --allow-read"],
 ];
 
 Deno.test("servers with a part of the permissions serve, and tell what they lack, in both modes", async (t) => {
   await using site = new Site();
   const services = MODES.flatMap((mode) =>
-    PARTIAL.map(([flags, log], index) => {
-      const port = site.port();
+    PARTIAL.map(([flags, lack, inAio = true], index) => {
+      const port = site.port(), log = mode === "coroutine" || inAio ? lack : undefined;
       site.serve(`${mode}-${index}.cf`, { mode, service: port, "server-permissions": flags });
       return { name: `${mode} mode: ${flags}`, port, log };
     })

@@ -16,6 +16,8 @@ import { AioOperation } from "./operation.ts";
 import { AioOutput } from "./output.ts";
 import type { AioReadCache } from "./read_cache.ts";
 import { startAioTls } from "./tls.ts";
+import { ConnTransport } from "./conn_transport.ts";
+import type { AioTransport } from "./transport.ts";
 import { handshakeOf, type TlsContext, type TlsOptions } from "../tls/context.ts";
 
 export type { AioConn };
@@ -27,6 +29,9 @@ export type { AioConn };
 export type AioCallback = (aio: Aio) => void;
 
 const NEW_LINE = 0x0a;
+
+/** Makes an `Aio` over a transport, which it then owns. */
+export let aioOver: (transport: AioTransport, base: AioBase) => Aio;
 
 /**
  * An asynchronous I/O object over a connection, or a timer.
@@ -63,20 +68,24 @@ const NEW_LINE = 0x0a;
 export class Aio {
   /** The base that owns this object (`zaio_get_aio_base`). */
   readonly base: AioBase;
-  /** The peer's address; a timer has none. */
-  readonly remoteAddr: Deno.Addr | undefined;
-  /** This end's address; a timer has none. */
-  readonly localAddr: Deno.Addr | undefined;
   /** Any value, for the user (`zaio_set_context`). */
   context: unknown = undefined;
 
   readonly #core: AioBaseCore;
   readonly #operation: AioOperation<Aio>;
-  #conn: AioConn | undefined;
+  #transport: AioTransport | undefined;
   // Undefined in a timer and after close.
   #input: AioInput<Aio> | undefined;
   #output: AioOutput<Aio> | undefined;
   #closed = false;
+
+  static {
+    aioOver = (transport, base) => {
+      const aio = new Aio(-1, base);
+      aio.#connect(transport);
+      return aio;
+    };
+  }
 
   /**
    * Makes an object over a connection, which it then owns, or a timer.
@@ -89,12 +98,23 @@ export class Aio {
     this.base = base;
     this.#core = core;
     this.#operation = new AioOperation<Aio>(this, core);
-    if (conn !== -1) {
-      this.remoteAddr = conn.remoteAddr;
-      this.localAddr = conn.localAddr;
-      this.#open(conn);
-    }
-    core.add(this, conn !== -1);
+    core.add(this);
+    if (conn !== -1) this.#connect(new ConnTransport(conn));
+  }
+
+  #connect(transport: AioTransport): void {
+    this.#open(transport);
+    this.#core.connected();
+  }
+
+  /** The peer's address; a timer has none. */
+  get remoteAddr(): Deno.Addr | undefined {
+    return this.#transport?.remoteAddr;
+  }
+
+  /** This end's address; a timer has none. */
+  get localAddr(): Deno.Addr | undefined {
+    return this.#transport?.localAddr;
   }
 
   /**
@@ -328,20 +348,25 @@ export class Aio {
   startTls(tls: TlsOptions | TlsContext, callback: AioCallback): void {
     const input = this.#inputFor("startTls"), output = this.#outputFor("startTls");
     startAioTls<Aio>({
-      conn: this.#conn!,
       operation: this.#operation,
       input,
       output,
       tls,
       callback,
-      suspend: () => this.#input = this.#output = undefined,
+      suspend: () => {
+        const conn = this.#transport!.release();
+        this.#transport = new ConnTransport(conn);
+        this.#input = this.#output = undefined;
+        return conn;
+      },
       resume: (conn) => this.#reopen(conn, { input, output }),
     });
   }
 
   /** The negotiated parameters of TLS; `undefined` without TLS. */
   get tls(): Deno.TlsHandshakeInfo | undefined {
-    return this.#conn && handshakeOf(this.#conn);
+    const conn = this.#transport?.conn;
+    return conn && handshakeOf(conn);
   }
 
   /**
@@ -374,11 +399,7 @@ export class Aio {
   close(): void {
     if (this.#closed) return;
     this.#free();
-    try {
-      this.#conn?.close();
-    } catch {
-      // The connection was closed already.
-    }
+    this.#transport?.close();
   }
 
   /**
@@ -399,21 +420,22 @@ export class Aio {
       );
     }
     this.#free();
-    return this.#conn!;
+    return this.#transport!.release();
   }
 
-  #open(conn: AioConn): void {
+  #open(transport: AioTransport): void {
     const { buffers, writeCacheLimit } = this.#core;
-    this.#conn = conn;
-    this.#input = new AioInput(conn, buffers, this.#operation);
-    this.#output = new AioOutput(conn, buffers, this.#operation, writeCacheLimit);
+    this.#transport = transport;
+    this.#input = new AioInput(transport, buffers, this.#operation);
+    this.#output = new AioOutput(transport, buffers, this.#operation, writeCacheLimit);
+    transport.bind(this.#input, this.#output);
   }
 
   #reopen(conn: AioConn, before: { input: AioInput<Aio>; output: AioOutput<Aio> }): void {
     before.input.discard();
     before.output.discard();
     if (this.#closed) return;
-    this.#open(conn);
+    this.#open(new ConnTransport(conn));
     this.#input!.timeoutMs = before.input.timeoutMs;
     this.#output!.timeoutMs = before.output.timeoutMs;
   }
@@ -424,7 +446,7 @@ export class Aio {
     this.#input?.discard();
     this.#output?.discard();
     this.#input = this.#output = undefined;
-    this.#core.remove(this, this.#conn !== undefined);
+    this.#core.remove(this, this.#transport !== undefined);
   }
 
   #inputFor(action: string): AioInput<Aio> {
@@ -439,7 +461,7 @@ export class Aio {
     if (this.#closed) {
       throw new Deno.errors.BadResource(`Cannot start "${action}": closed, expected an open Aio`);
     }
-    if (this.#conn !== undefined) {
+    if (this.#transport !== undefined) {
       throw new Deno.errors.Busy(`Cannot start "${action}": a TLS handshake is under way`);
     }
     throw new TypeError(`Cannot start "${action}": a timer, expected an Aio with a connection`);

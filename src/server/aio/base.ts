@@ -43,7 +43,9 @@ export interface AioBaseCore {
   /** Called like {@linkcode AioBase.onIdle}, for the framework itself. */
   onLastClosed?: () => void;
   /** Adds a new `Aio`. */
-  add(aio: AioHandle, isConnection: boolean): void;
+  add(aio: AioHandle): void;
+  /** Counts the connection of an `Aio`. */
+  connected(): void;
   /** Removes an `Aio` that was closed or released. */
   remove(aio: AioHandle, isConnection: boolean): void;
   /** Reports an exception in a callback. */
@@ -100,10 +102,8 @@ export class AioBase {
       buffers: new AioBuffers(),
       deadlines: new AioDeadlines(systemClock),
       writeCacheLimit: options.writeCacheLimit ?? DEFAULT_WRITE_CACHE_LIMIT,
-      add: (aio, isConnection) => {
-        this.#aios.add(aio);
-        if (isConnection) this.#connectionCount++;
-      },
+      add: (aio) => this.#aios.add(aio),
+      connected: () => this.#connectionCount++,
       remove: (aio, isConnection) => {
         this.#aios.delete(aio);
         if (isConnection && --this.#connectionCount === 0) {

@@ -6,8 +6,9 @@
  *
  * @module
  */
+import { ByteSearch } from "./byte_search.ts";
 
-/** What a connection that waits for input holds. */
+/** What the first read of a connection gets. */
 export const SMALL_BUFFER = 4 * 1024;
 /** The most that one read or one gathered write carries. */
 export const LARGE_BUFFER = 64 * 1024;
@@ -38,11 +39,34 @@ export function bufferSize(bytes: number): number {
   return size;
 }
 
+/** A buffer, with what belongs to its memory. */
+export class AioBuffer {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly memory: ArrayBuffer;
+  #search: ByteSearch | undefined;
+
+  /** @param size Its length. */
+  constructor(size: number) {
+    this.memory = new ArrayBuffer(size);
+    this.bytes = new Uint8Array(this.memory);
+  }
+
+  /** Its length. */
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  /** The search in it, made with the first use. */
+  get search(): ByteSearch {
+    return this.#search ??= new ByteSearch(this.bytes);
+  }
+}
+
 /** Lends buffers; they come with whatever their last user left in them. */
 export class AioBuffers {
-  readonly #small: Uint8Array<ArrayBuffer>[] = [];
-  readonly #medium: Uint8Array<ArrayBuffer>[] = [];
-  readonly #large: Uint8Array<ArrayBuffer>[] = [];
+  readonly #small: AioBuffer[] = [];
+  readonly #medium: AioBuffer[] = [];
+  readonly #large: AioBuffer[] = [];
   #slab: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #slabUsed = 0;
 
@@ -52,8 +76,8 @@ export class AioBuffers {
    * @param size One of the sizes that {@linkcode bufferSize} returns.
    * @returns A buffer of exactly that size.
    */
-  take(size: number): Uint8Array<ArrayBuffer> {
-    return this.#listFor(size)?.pop() ?? new Uint8Array(size);
+  take(size: number): AioBuffer {
+    return this.#listFor(size)?.pop() ?? new AioBuffer(size);
   }
 
   /**
@@ -62,7 +86,7 @@ export class AioBuffers {
    * @param buffer One that {@linkcode take} lent and that is not read or written any more; the
    * kernel neither.
    */
-  give(buffer: Uint8Array<ArrayBuffer>): void {
+  give(buffer: AioBuffer): void {
     const kept = buffer.length === SMALL_BUFFER
       ? KEPT_SMALL
       : buffer.length === MEDIUM_BUFFER
@@ -95,7 +119,7 @@ export class AioBuffers {
     return copy;
   }
 
-  #listFor(size: number): Uint8Array<ArrayBuffer>[] | undefined {
+  #listFor(size: number): AioBuffer[] | undefined {
     if (size === SMALL_BUFFER) return this.#small;
     if (size === MEDIUM_BUFFER) return this.#medium;
     return size === LARGE_BUFFER ? this.#large : undefined;

@@ -9,7 +9,6 @@
  */
 import type { AioHandle } from "./base.ts";
 import type { AioBuffers } from "./buffers.ts";
-import type { AioConn } from "./conn.ts";
 import {
   type AioOperation,
   DONE,
@@ -18,12 +17,13 @@ import {
   type ReadOperationName,
 } from "./operation.ts";
 import { AioReadCache } from "./read_cache.ts";
+import type { AioReader, AioTransport } from "./transport.ts";
 
 /** Not a result: the operation needs more input. */
 const NOT_YET = -3;
 
 /** The reading side of one connection. */
-export class AioInput<Owner extends AioHandle> {
+export class AioInput<Owner extends AioHandle> implements AioReader {
   /** The received bytes that were not taken yet. */
   readonly cache: AioReadCache;
   /** How long to wait for input, in milliseconds; below 0: for ever. */
@@ -31,7 +31,7 @@ export class AioInput<Owner extends AioHandle> {
   /** The byte that `gets` and `readDelimiter` end at. */
   delimiter: number = 0;
 
-  readonly #conn: AioConn;
+  readonly #transport: AioTransport;
   readonly #operation: AioOperation<Owner>;
   #want = 0;
   /** How many cached bytes were searched for the delimiter. */
@@ -44,12 +44,12 @@ export class AioInput<Owner extends AioHandle> {
   /**
    * Makes the reading side.
    *
-   * @param conn Where bytes come from.
+   * @param transport Where bytes come from.
    * @param buffers Where memory is borrowed.
    * @param operation What wants the bytes.
    */
-  constructor(conn: AioConn, buffers: AioBuffers, operation: AioOperation<Owner>) {
-    this.#conn = conn;
+  constructor(transport: AioTransport, buffers: AioBuffers, operation: AioOperation<Owner>) {
+    this.#transport = transport;
     this.#operation = operation;
     this.cache = new AioReadCache(buffers);
   }
@@ -123,23 +123,36 @@ export class AioInput<Owner extends AioHandle> {
 
   #read(): void {
     this.#reading = true;
-    this.#conn.read(this.cache.lend()).then(this.#onRead, this.#onError);
+    this.cache.endDirect();
+    this.#transport.read();
   }
 
-  readonly #onRead = (bytes: number | null): void => {
-    if (bytes === null) this.#ended = true;
-    this.#arrived(bytes ?? 0);
-  };
+  lendRoom(): Uint8Array<ArrayBuffer> {
+    return this.cache.lend();
+  }
 
-  readonly #onError = (error: unknown): void => {
-    this.#error = error instanceof Error ? error : new Error(String(error), { cause: error });
-    this.#arrived(0);
-  };
-
-  #arrived(bytes: number): void {
+  received(bytes: number): void {
     this.#reading = false;
     if (this.#discarded) return;
     this.cache.filled(bytes);
+    this.#arrived();
+  }
+
+  receivedNothing(): void {
+    if (!this.#discarded) this.cache.filled(0);
+  }
+
+  ended(): void {
+    this.#ended = true;
+    this.received(0);
+  }
+
+  readFailed(error: Error): void {
+    this.#error = error;
+    this.received(0);
+  }
+
+  #arrived(): void {
     const operation = this.#operation;
     if (!operation.isWaiting || operation.name === "cacheFlush" || operation.name === "sleep") {
       return; // It came too late for its own operation; it stays for the next one that reads.

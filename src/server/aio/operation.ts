@@ -95,6 +95,8 @@ export class AioOperation<Owner extends AioHandle> {
    */
   finish(result: number, error?: Error): void {
     this.#end(result, error);
+    // Others had their turn before this event.
+    this.#callbacksInTurn = 0;
     this.#run();
   }
 

@@ -9,18 +9,18 @@
  */
 import type { AioHandle } from "./base.ts";
 import type { AioBuffers } from "./buffers.ts";
-import type { AioConn } from "./conn.ts";
 import { type AioOperation, DONE, FAILED } from "./operation.ts";
+import { type AioTransport, type AioWriter, PENDING } from "./transport.ts";
 import { AioWriteCache } from "./write_cache.ts";
 
 /** The writing side of one connection. */
-export class AioOutput<Owner extends AioHandle> {
+export class AioOutput<Owner extends AioHandle> implements AioWriter {
   /** What waits to be written. */
   readonly cache: AioWriteCache;
   /** How long a flush waits for the peer, in milliseconds; below 0: for ever. */
   timeoutMs: number = -1;
 
-  readonly #conn: AioConn;
+  readonly #transport: AioTransport;
   readonly #operation: AioOperation<Owner>;
   readonly #limit: number;
   #writing = false;
@@ -30,13 +30,18 @@ export class AioOutput<Owner extends AioHandle> {
   /**
    * Makes the writing side.
    *
-   * @param conn Where bytes go.
+   * @param transport Where bytes go.
    * @param buffers Where memory is borrowed.
    * @param operation What waits for the flush.
    * @param limit How many bytes may be cached.
    */
-  constructor(conn: AioConn, buffers: AioBuffers, operation: AioOperation<Owner>, limit: number) {
-    this.#conn = conn;
+  constructor(
+    transport: AioTransport,
+    buffers: AioBuffers,
+    operation: AioOperation<Owner>,
+    limit: number,
+  ) {
+    this.#transport = transport;
     this.#operation = operation;
     this.#limit = limit;
     this.cache = new AioWriteCache(buffers);
@@ -71,7 +76,9 @@ export class AioOutput<Owner extends AioHandle> {
       this.#operation.finishLater(DONE);
     } else {
       if (!this.#writing) this.#write();
-      this.#operation.arm(this.timeoutMs);
+      if (this.#error !== undefined) this.#operation.finishLater(FAILED, this.#error);
+      else if (this.#writing) this.#operation.arm(this.timeoutMs);
+      else this.#operation.finishLater(DONE);
     }
   }
 
@@ -94,28 +101,39 @@ export class AioOutput<Owner extends AioHandle> {
     return this.#operation.name === "cacheFlush" && this.#operation.isWaiting;
   }
 
+  /** Writes all that is cached, or until the transport has to wait, or the write fails. */
   #write(): void {
-    this.#writing = true;
-    this.#conn.write(this.cache.lend()).then(this.#onWritten, this.#onError);
+    try {
+      do {
+        const bytes = this.#transport.write();
+        this.#writing = bytes === PENDING;
+        if (this.#writing) return;
+        this.cache.written(bytes);
+      } while (this.cache.size > 0);
+    } catch (error) {
+      this.#error = error as Error;
+    }
   }
 
-  readonly #onWritten = (bytes: number): void => {
+  lendPiece(): Uint8Array {
+    return this.cache.lend();
+  }
+
+  written(bytes: number): void {
     this.#writing = false;
     if (this.#discarded) return;
     this.cache.written(bytes);
     if (!this.#isFlushing) return;
-    if (this.cache.size === 0) {
-      this.#operation.finish(DONE);
-    } else {
-      this.#write();
-      this.#operation.arm(this.timeoutMs);
-    }
-  };
+    if (this.cache.size > 0) this.#write();
+    if (this.#error !== undefined) this.#operation.finish(FAILED, this.#error);
+    else if (this.#writing) this.#operation.arm(this.timeoutMs);
+    else this.#operation.finish(DONE);
+  }
 
-  readonly #onError = (error: unknown): void => {
+  writeFailed(error: Error): void {
     this.#writing = false;
     if (this.#discarded) return;
-    this.#error ??= error instanceof Error ? error : new Error(String(error), { cause: error });
+    this.#error ??= error;
     if (this.#isFlushing) this.#operation.finish(FAILED, this.#error);
-  };
+  }
 }

@@ -1,15 +1,20 @@
 /**
  * The read cache of a connection: one window of bytes in a borrowed buffer.
  *
- * The size of the buffer follows the traffic: small while the peer's data fits, larger after each read that
+ * There is a buffer only while there are bytes, or a read. Its size follows the traffic: small while the peer's data fits, larger after each read that
  * filled it, as large as requested when an operation needs more than 64 KiB. Bytes are moved only when less than
  * a quarter of the buffer is free behind them, so that each byte is moved about twice at most. This file does
  * no I/O.
  *
  * @module
  */
-import { type AioBuffers, bufferSize, LARGE_BUFFER, SMALL_BUFFER } from "./buffers.ts";
-import { ByteSearch } from "./byte_search.ts";
+import {
+  type AioBuffer,
+  type AioBuffers,
+  bufferSize,
+  LARGE_BUFFER,
+  SMALL_BUFFER,
+} from "./buffers.ts";
 
 // A byte order mark is ordinary text: removing it would lose bytes of the stream.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -17,11 +22,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** The read cache of one connection. */
 export class AioReadCache {
   readonly #buffers: AioBuffers;
-  #buffer: Uint8Array<ArrayBuffer> | undefined;
-  /** What is under the buffer. */
-  #memory: ArrayBuffer | undefined;
-  /** Made with the first search in the buffer. */
-  #search: ByteSearch | undefined;
+  #buffer: AioBuffer | undefined;
   #start = 0;
   #end = 0;
   /** The room lent to the read under way; 0 when there is none. */
@@ -57,20 +58,19 @@ export class AioReadCache {
     if (buffer?.length !== size) {
       const other = this.#buffers.take(size);
       if (buffer !== undefined) {
-        if (kept > 0) other.set(buffer.subarray(this.#start, this.#end));
+        if (kept > 0) other.bytes.set(buffer.bytes.subarray(this.#start, this.#end));
         this.#buffers.give(buffer);
       }
-      this.#hold(other);
-      buffer = other;
+      this.#buffer = buffer = other;
       this.#start = 0;
       this.#end = kept;
     } else if (size - this.#end < size / 4) {
-      buffer.copyWithin(0, this.#start, this.#end);
+      buffer.bytes.copyWithin(0, this.#start, this.#end);
       this.#start = 0;
       this.#end = kept;
     }
     this.#lent = size - this.#end;
-    return this.#end === 0 ? buffer : buffer.subarray(this.#end);
+    return this.#end === 0 ? buffer.bytes : buffer.bytes.subarray(this.#end);
   }
 
   /**
@@ -98,8 +98,7 @@ export class AioReadCache {
   find(byte: number, from: number): number {
     const start = this.#start, end = this.#end;
     if (this.#buffer === undefined || start + from === end) return -1;
-    const search = this.#search ??= new ByteSearch(this.#buffer);
-    const found = search.indexOf(byte, start + from, end);
+    const found = this.#buffer.search.indexOf(byte, start + from, end);
     return found < 0 ? -1 : found - start;
   }
 
@@ -111,7 +110,7 @@ export class AioReadCache {
    */
   take(length: number): Uint8Array<ArrayBuffer> {
     if (length === 0) return new Uint8Array(0);
-    const copy = this.#buffers.copy(this.#buffer!, this.#start, this.#start + length);
+    const copy = this.#buffers.copy(this.#buffer!.bytes, this.#start, this.#start + length);
     this.#pass(length);
     return copy;
   }
@@ -125,7 +124,7 @@ export class AioReadCache {
   takeDirect(length: number): Uint8Array<ArrayBuffer> {
     if (length === 0) return new Uint8Array(0);
     // A third faster than `subarray`.
-    const bytes = new Uint8Array(this.#memory!, this.#start, length);
+    const bytes = new Uint8Array(this.#buffer!.memory, this.#start, length);
     this.#direct = true;
     this.#pass(length);
     return bytes;
@@ -139,22 +138,22 @@ export class AioReadCache {
    */
   takeText(length: number): string {
     if (length === 0) return "";
-    const text = decoder.decode(this.#buffer!.subarray(this.#start, this.#start + length));
+    const text = decoder.decode(this.#buffer!.bytes.subarray(this.#start, this.#start + length));
     this.#pass(length);
     return text;
+  }
+
+  /** Ends the use of bytes that were taken without a copy. */
+  endDirect(): void {
+    this.#direct = false;
+    this.#giveBackWhenEmpty();
   }
 
   /** Gives the memory back; a buffer that a read still holds is left to it. */
   discard(): void {
     if (this.#lent === 0 && this.#buffer !== undefined) this.#buffers.give(this.#buffer);
-    this.#hold(undefined);
+    this.#buffer = undefined;
     this.#start = this.#end = 0;
-  }
-
-  #hold(buffer: Uint8Array<ArrayBuffer> | undefined): void {
-    this.#buffer = buffer;
-    this.#memory = buffer?.buffer;
-    this.#search = undefined;
   }
 
   #pass(length: number): void {
@@ -162,13 +161,12 @@ export class AioReadCache {
     this.#giveBackWhenEmpty();
   }
 
+  /** Without bytes and without a read it needs no buffer; that of one connection then serves the next. */
   #giveBackWhenEmpty(): void {
     if (this.#start < this.#end || this.#lent > 0) return;
     this.#start = this.#end = 0;
-    // Without a read it needs no buffer. A small one stays, since the next read most likely needs it.
-    if (this.#buffer !== undefined && this.#buffer.length > SMALL_BUFFER && !this.#direct) {
-      this.#buffers.give(this.#buffer);
-      this.#hold(undefined);
-    }
+    if (this.#buffer === undefined || this.#direct) return;
+    this.#buffers.give(this.#buffer);
+    this.#buffer = undefined;
   }
 }

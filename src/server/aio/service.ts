@@ -5,8 +5,12 @@
  */
 import { requireOptions } from "../../config/check_options.ts";
 import type { FdType } from "../../os/net/socket.ts";
-import { Aio, type AioCallback } from "./aio.ts";
+import { backend } from "../backend/chosen.ts";
+import { Aio, type AioCallback, aioOver } from "./aio.ts";
+import { DirectTransport } from "./direct_transport.ts";
+import { DirectListener } from "../listen/direct_listener.ts";
 import { AioBase, coreOf } from "./base.ts";
+import type { ConnEnds } from "../backend/fd_conn.ts";
 import { FifoReader } from "../fifo/fifo.ts";
 import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { logFault } from "../lifecycle/missing_permission.ts";
@@ -120,9 +124,14 @@ export function aioServerGeneralAioRegister(
   if (tls !== undefined) {
     const context = TlsContext.of(tls);
     const listener = openTlsListener(fd, fdType, context);
-    const serve = (conn: Deno.TlsConn) => void start(new Aio(conn, base), callback);
+    const serve = (conn: Deno.TlsConn) => start(new Aio(conn, base), callback);
     acceptTls({ listener, context, serve });
     return listener;
+  }
+  if (backend().makesSystemCalls) {
+    const serve = (fd: number, ends: ConnEnds) =>
+      start(aioOver(new DirectTransport(fd, ends), base), callback);
+    return new DirectListener(fd, fdType, serve);
   }
   const listener = openServiceListener(fd, fdType);
   acceptAll(listener, (conn) => start(new Aio(conn, base), callback));
@@ -134,12 +143,17 @@ async function acceptAll(listener: ServiceListener, serve: (conn: Deno.Conn) => 
 }
 
 /** The first callback of an `Aio`, whose errors end that `Aio` as those of the later ones do. */
-async function start(aio: Aio, callback: AioCallback): Promise<void> {
+function start(aio: Aio, callback: AioCallback): void {
   try {
     // An async callback returns a promise, whatever the type says.
-    await (callback(aio) as unknown);
+    const returned: unknown = callback(aio);
+    if (returned instanceof Promise) returned.catch((error) => fail(aio, error));
   } catch (error) {
-    aio.close();
-    coreOf(aio.base).fail(error, aio);
+    fail(aio, error);
   }
+}
+
+function fail(aio: Aio, error: unknown): void {
+  aio.close();
+  coreOf(aio.base).fail(error, aio);
 }

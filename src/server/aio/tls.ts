@@ -13,14 +13,13 @@ import { handshake, injected, TlsContext, type TlsOptions } from "../tls/context
 
 /** The parts of an `Aio` that a start of TLS concerns. */
 export interface AioTlsStart<Owner extends AioHandle> {
-  readonly conn: AioConn;
   readonly operation: AioOperation<Owner>;
   readonly input: AioInput<Owner>;
   readonly output: AioOutput<Owner>;
   readonly tls: TlsOptions | TlsContext;
   readonly callback: (owner: Owner) => void;
-  /** Gives up both sides of the plain connection. */
-  readonly suspend: () => void;
+  /** Gives up both sides of the plain connection, and returns it. */
+  readonly suspend: () => AioConn;
   /** Takes the connection that is there now: over TLS, or, after a failure, closed. */
   readonly resume: (conn: AioConn) => void;
 }
@@ -34,7 +33,7 @@ export interface AioTlsStart<Owner extends AioHandle> {
  * cached that was not flushed.
  */
 export function startAioTls<Owner extends AioHandle>(start: AioTlsStart<Owner>): void {
-  const { conn, operation, input, output } = start;
+  const { operation, input, output } = start;
   const busy = input.isReading
     ? "a read is under way"
     : output.isWriting || output.cache.size > 0
@@ -48,7 +47,7 @@ export function startAioTls<Owner extends AioHandle>(start: AioTlsStart<Owner>):
   if (input.cache.size > 0) {
     return operation.finishLater(FAILED, injected(input.cache.size));
   }
-  start.suspend();
+  const conn = start.suspend();
   const finish = (result: number, error?: Error) => {
     if (operation.name === "startTls" && operation.isWaiting) operation.finish(result, error);
   };

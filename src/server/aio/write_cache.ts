@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { type AioBuffers, bufferSize, LARGE_BUFFER, SMALL_BUFFER } from "./buffers.ts";
+import {
+  type AioBuffer,
+  type AioBuffers,
+  bufferSize,
+  LARGE_BUFFER,
+  SMALL_BUFFER,
+} from "./buffers.ts";
 
 const encoder = new TextEncoder();
 
@@ -18,7 +24,7 @@ interface Sealed {
   start: number;
   readonly end: number;
   /** The buffer to give back when the piece is written. */
-  readonly borrowed: Uint8Array<ArrayBuffer> | undefined;
+  readonly borrowed: AioBuffer | undefined;
 }
 
 /** The write cache of one connection. */
@@ -29,7 +35,7 @@ export class AioWriteCache {
   /** Pieces before the open one, in order. */
   #sealed: Sealed[] = [];
   /** The open piece, where bytes are gathered. */
-  #buffer: Uint8Array<ArrayBuffer> | undefined;
+  #buffer: AioBuffer | undefined;
   #start = 0;
   #end = 0;
   #size = 0;
@@ -60,7 +66,7 @@ export class AioWriteCache {
     if (length > LARGE_BUFFER) {
       this.#appendSealed(bytes.slice());
     } else if (length > 0) {
-      this.#room(length).set(bytes, this.#end);
+      this.#room(length).bytes.set(bytes, this.#end);
       this.#end += length;
       this.#size += length;
     }
@@ -81,7 +87,7 @@ export class AioWriteCache {
       return;
     }
     if (length === 0) return;
-    const buffer = this.#room(length * 3);
+    const buffer = this.#room(length * 3).bytes;
     const end = this.#end;
     let written = 0;
     if (length <= SHORT_TEXT) {
@@ -123,7 +129,7 @@ export class AioWriteCache {
         ? first.bytes
         : first.bytes.subarray(first.start, first.end);
     }
-    return this.#buffer!.subarray(this.#start, this.#end);
+    return this.#buffer!.bytes.subarray(this.#start, this.#end);
   }
 
   /**
@@ -160,7 +166,7 @@ export class AioWriteCache {
   }
 
   /** Makes room in the open piece, and returns its buffer; at most LARGE_BUFFER at once. */
-  #room(length: number): Uint8Array<ArrayBuffer> {
+  #room(length: number): AioBuffer {
     const buffer = this.#buffer;
     if (buffer === undefined) return this.#openFor(length);
     if (buffer.length - this.#end >= length) return buffer;
@@ -173,19 +179,19 @@ export class AioWriteCache {
     // A larger buffer, or the same one from its start, keeps it a single write.
     const size = bufferSize(kept + length);
     if (size === buffer.length) {
-      buffer.copyWithin(0, this.#start, this.#end);
+      buffer.bytes.copyWithin(0, this.#start, this.#end);
       this.#start = 0;
       this.#end = kept;
       return buffer;
     }
     const larger = this.#buffers.take(size);
-    larger.set(buffer.subarray(this.#start, this.#end));
+    larger.bytes.set(buffer.bytes.subarray(this.#start, this.#end));
     this.#giveBack();
     this.#end = kept;
     return this.#buffer = larger;
   }
 
-  #openFor(length: number): Uint8Array<ArrayBuffer> {
+  #openFor(length: number): AioBuffer {
     this.#start = this.#end = 0;
     this.#sealOnly();
     const last = this.#sealed.at(-1);
@@ -196,7 +202,7 @@ export class AioWriteCache {
     this.#sealed.pop();
     const bytes = last.bytes.subarray(last.start);
     const buffer = this.#buffers.take(bufferSize(length + bytes.length));
-    buffer.set(bytes);
+    buffer.bytes.set(bytes);
     this.#end = bytes.length;
     return this.#buffer = buffer;
   }
@@ -218,7 +224,8 @@ export class AioWriteCache {
 
   #seal(): void {
     const buffer = this.#buffer!;
-    this.#sealed.push({ bytes: buffer, start: this.#start, end: this.#end, borrowed: buffer });
+    const { bytes } = buffer;
+    this.#sealed.push({ bytes, start: this.#start, end: this.#end, borrowed: buffer });
     this.#buffer = undefined;
     this.#start = this.#end = 0;
   }

@@ -4,60 +4,117 @@
  *
  * @module
  */
-import { type Aio, type AioCallback, aioCreate } from "../../../src/server/aio/aio.ts";
+import { type Aio, type AioCallback, aioCreate, aioOver } from "../../../src/server/aio/aio.ts";
 import { AioBase, type AioBaseOptions } from "../../../src/server/aio/base.ts";
+import { DirectTransport } from "../../../src/server/aio/direct_transport.ts";
+import { adoptListener } from "../../../src/os/adopt/listener.ts";
+import { acceptFd } from "../../../src/os/net/socket.ts";
+import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import {
+  connectTo,
+  endsOf,
+  inetSocket,
+  type ServiceSocket,
+  unixSocket,
+} from "../service_sockets.ts";
 import { TempDir } from "../../support/temp.ts";
+import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { within } from "../../support/wait.ts";
 
 /** A connection of which one end is an `Aio`. */
 export interface Pair extends Disposable {
   readonly base: AioBase;
   readonly aio: Aio;
-  /** The raw connection under the `Aio`. */
-  readonly conn: Deno.Conn;
+  /** The connection of the runtime under the `Aio`, if there is one. */
+  readonly conn: Deno.Conn | undefined;
   readonly client: Deno.TcpConn | Deno.UnixConn;
   /** What callbacks threw. */
   readonly errors: unknown[];
 }
 
-/**
- * Connects a client to an `Aio` over loopback.
- *
- * @param options Of the base.
- * @returns Both ends, closed together.
- */
-export async function tcpPair(options?: AioBaseOptions): Promise<Pair> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const client = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
-  return pair(await listener.accept(), await client, options);
-}
+/** What is under an `Aio`: a connection of the runtime, or a descriptor. */
+const KINDS = ["runtime", "direct"] as const;
+
+/** The kind of the pairs of the test that runs. */
+let current: typeof KINDS[number] = "runtime";
 
 /**
- * Connects a client to an `Aio` over a unix socket.
+ * Registers a test for each kind of pair.
  *
- * @param options Of the base.
- * @returns Both ends, closed together.
+ * @param name Its name.
+ * @param body The test, which makes its pairs with {@linkcode tcpPair} and {@linkcode unixPair}.
  */
+export function pairTest(name: string, body: () => void | Promise<void>): void {
+  for (const kind of KINDS) {
+    Deno.test({
+      name: `${name} (${kind})`,
+      // The functions of libc stay open.
+      sanitizeResources: false,
+      async fn() {
+        current = kind;
+        try {
+          await body();
+        } finally {
+          current = "runtime";
+        }
+      },
+    });
+  }
+}
+
+/** Registers a test as {@linkcode pairTest} does, which leaves no descriptor open. */
+export function aioTest(name: string, body: () => void | Promise<void>): void {
+  pairTest(name, () => leavesNothingOpen(body));
+}
+
+/** Connects a client to an `Aio` over loopback; both ends are closed together. */
+export async function tcpPair(options?: AioBaseOptions): Promise<Pair> {
+  const socket = inetSocket();
+  return current === "direct"
+    ? await directPair(socket, options)
+    : await runtimePair(socket, options);
+}
+
+/** The same over a unix socket. */
 export async function unixPair(options?: AioBaseOptions): Promise<Pair> {
   using dir = new TempDir();
-  const path = dir.file("aio");
-  using listener = Deno.listen({ transport: "unix", path });
-  const client = Deno.connect({ transport: "unix", path });
-  return pair(await listener.accept(), await client, options);
+  const socket = unixSocket(dir.file("aio"));
+  return current === "direct"
+    ? await directPair(socket, options)
+    : await runtimePair(socket, options);
+}
+
+async function directPair({ fd, addr }: ServiceSocket, options?: AioBaseOptions): Promise<Pair> {
+  const client = await connectTo({ addr });
+  const accepted = acceptFd(fd)!;
+  closeFd(fd);
+  const transport = new DirectTransport(accepted, endsOf(accepted, addr));
+  return pair(client, { open: (base) => aioOver(transport, base), options });
+}
+
+async function runtimePair({ fd, addr }: ServiceSocket, options?: AioBaseOptions): Promise<Pair> {
+  using listener = adoptListener(fd);
+  closeFd(fd);
+  const client = await connectTo({ addr });
+  const conn = await listener.accept();
+  return pair(client, { open: (base) => aioCreate(conn, base), conn, options });
 }
 
 function pair(
-  conn: Deno.Conn,
-  client: Deno.TcpConn | Deno.UnixConn,
-  options?: AioBaseOptions,
+  client: Deno.Conn,
+  { open, conn, options }: {
+    readonly open: (base: AioBase) => Aio;
+    readonly conn?: Deno.Conn;
+    readonly options?: AioBaseOptions;
+  },
 ): Pair {
   const errors: unknown[] = [];
   const base = new AioBase({ onError: (error) => errors.push(error), ...options });
   return {
     base,
-    aio: aioCreate(conn, base),
+    aio: open(base),
     conn,
-    client,
+    client: client as Deno.TcpConn | Deno.UnixConn,
     errors,
     [Symbol.dispose]() {
       base.closeAll();

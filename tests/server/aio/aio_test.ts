@@ -3,11 +3,11 @@ import { connect } from "node:net";
 import { type Aio, aioCreate } from "../../../src/server/aio/aio.ts";
 import { AioBase } from "../../../src/server/aio/base.ts";
 import { within } from "../../support/wait.ts";
-import { outcome, pattern, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
+import { aioTest, outcome, pattern, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("Aio gets() gives a line with its line feed, over tcp and unix sockets", async () => {
+aioTest("Aio gets() gives a line with its line feed, over tcp and unix sockets", async () => {
   for (const connect of [tcpPair, unixPair]) {
     using pair = await connect();
     await send(pair.client, "hello\nrest");
@@ -18,7 +18,7 @@ Deno.test("Aio gets() gives a line with its line feed, over tcp and unix sockets
   }
 });
 
-Deno.test("Aio gets() calls back later, also when the line is cached", async () => {
+aioTest("Aio gets() calls back later, also when the line is cached", async () => {
   using pair = await tcpPair();
   await send(pair.client, "a\nb\n");
   await outcome((cb) => pair.aio.gets(10, cb));
@@ -35,7 +35,7 @@ Deno.test("Aio gets() calls back later, also when the line is cached", async () 
   assertEquals(pair.errors, []);
 });
 
-Deno.test("Aio gets() inside a callback calls back after that callback has returned", async () => {
+aioTest("Aio gets() inside a callback calls back after that callback has returned", async () => {
   using pair = await tcpPair();
   await send(pair.client, "a\nb\n");
   const order: string[] = [];
@@ -52,24 +52,27 @@ Deno.test("Aio gets() inside a callback calls back after that callback has retur
   assertEquals(order, ["first returned", "second"]);
 });
 
-Deno.test("Aio gets() takes 10,000 lines that came at once, in order, without deep recursion", async () => {
-  using pair = await tcpPair();
-  const lines = Array.from({ length: 10_000 }, (_, i) => `line ${i}\n`);
-  const sent = send(pair.client, lines.join(""));
-  const got: string[] = [];
-  const done = Promise.withResolvers<void>();
-  const afterLine = (aio: Aio) => {
-    got.push(aio.getReadCacheString(aio.result));
-    if (got.length < lines.length) aio.gets(100, afterLine);
-    else done.resolve();
-  };
-  pair.aio.gets(100, afterLine);
-  await within(done.promise, { what: "10,000 lines" });
-  await sent;
-  assertEquals(got, lines);
-});
+aioTest(
+  "Aio gets() takes 10,000 lines that came at once, in order, without deep recursion",
+  async () => {
+    using pair = await tcpPair();
+    const lines = Array.from({ length: 10_000 }, (_, i) => `line ${i}\n`);
+    const sent = send(pair.client, lines.join(""));
+    const got: string[] = [];
+    const done = Promise.withResolvers<void>();
+    const afterLine = (aio: Aio) => {
+      got.push(aio.getReadCacheString(aio.result));
+      if (got.length < lines.length) aio.gets(100, afterLine);
+      else done.resolve();
+    };
+    pair.aio.gets(100, afterLine);
+    await within(done.promise, { what: "10,000 lines" });
+    await sent;
+    assertEquals(got, lines);
+  },
+);
 
-Deno.test("Aio gets() puts lines together wherever they are split", async () => {
+aioTest("Aio gets() puts lines together wherever they are split", async () => {
   using pair = await tcpPair();
   const text = "first line\n\nthird line, longer\n";
   const got: string[] = [];
@@ -92,7 +95,7 @@ Deno.test("Aio gets() puts lines together wherever they are split", async () => 
   assertEquals(got.slice(0, 3), ["first line\n", "\n", "third line, longer\n"]);
 });
 
-Deno.test("Aio gets() takes a line of exactly the maximum and refuses a longer one", async () => {
+aioTest("Aio gets() takes a line of exactly the maximum and refuses a longer one", async () => {
   for (const maximum of [1, 2, 100, 4096, 4097, 10240, 65536, 200_000]) {
     using pair = await tcpPair();
     const exact = "x".repeat(maximum - 1) + "\n";
@@ -113,16 +116,19 @@ Deno.test("Aio gets() takes a line of exactly the maximum and refuses a longer o
   }
 });
 
-Deno.test("Aio gets() does not keep more of an endless line than a read beyond the maximum", async () => {
-  using pair = await tcpPair();
-  const sent = send(pair.client, new Uint8Array(50_000_000)).catch((error) => error);
-  assertEquals(await outcome((cb) => pair.aio.gets(10_240, cb)), -1);
-  assert(pair.aio.readCacheSize <= 10_240 + 65_536, `${pair.aio.readCacheSize} bytes are cached`);
-  pair.aio.close();
-  assertInstanceOf(await sent, Error);
-});
+aioTest(
+  "Aio gets() does not keep more of an endless line than a read beyond the maximum",
+  async () => {
+    using pair = await tcpPair();
+    const sent = send(pair.client, new Uint8Array(50_000_000)).catch((error) => error);
+    assertEquals(await outcome((cb) => pair.aio.gets(10_240, cb)), -1);
+    assert(pair.aio.readCacheSize <= 10_240 + 65_536, `${pair.aio.readCacheSize} bytes are cached`);
+    pair.aio.close();
+    assertInstanceOf(await sent, Error);
+  },
+);
 
-Deno.test("Aio readDelimiter() ends at any byte, given as number or character", async () => {
+aioTest("Aio readDelimiter() ends at any byte, given as number or character", async () => {
   using pair = await tcpPair();
   await send(pair.client, new Uint8Array([1, 0, 2, 255, 65, 0x3b, 10]));
   assertEquals(await outcome((cb) => pair.aio.readDelimiter(0, 100, cb)), 2);
@@ -133,7 +139,7 @@ Deno.test("Aio readDelimiter() ends at any byte, given as number or character", 
   assertEquals(pair.aio.getReadCacheString(), "A;\n");
 });
 
-Deno.test("Aio readDelimiter() searches anew when the delimiter changes", async () => {
+aioTest("Aio readDelimiter() searches anew when the delimiter changes", async () => {
   using pair = await tcpPair();
   await send(pair.client, "a;b,c\n");
   assertEquals(await outcome((cb) => pair.aio.readn(6, cb)), 6);
@@ -142,7 +148,7 @@ Deno.test("Aio readDelimiter() searches anew when the delimiter changes", async 
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 6);
 });
 
-Deno.test("Aio readDelimiter() and gets() refuse invalid bytes and lengths", async () => {
+aioTest("Aio readDelimiter() and gets() refuse invalid bytes and lengths", async () => {
   using pair = await tcpPair();
   const nothing = () => {};
   for (const delimiter of [-1, 256, 1.5, NaN, "", "ab", "é"]) {
@@ -158,18 +164,21 @@ Deno.test("Aio readDelimiter() and gets() refuse invalid bytes and lengths", asy
   assertEquals(await outcome((cb) => pair.aio.gets(10, cb)), 3);
 });
 
-Deno.test("Aio readn() waits for the exact number of bytes, binary and larger than any buffer", async () => {
-  using pair = await tcpPair();
-  const data = pattern(3_000_001);
-  const sent = send(pair.client, data);
-  assertEquals(await outcome((cb) => pair.aio.readn(3_000_000, cb)), 3_000_000);
-  assertEquals(pair.aio.getReadCache(3_000_000), data.subarray(0, 3_000_000));
-  assertEquals(await outcome((cb) => pair.aio.readn(1, cb)), 1);
-  assertEquals(pair.aio.getReadCache(1), data.subarray(3_000_000));
-  await sent;
-});
+aioTest(
+  "Aio readn() waits for the exact number of bytes, binary and larger than any buffer",
+  async () => {
+    using pair = await tcpPair();
+    const data = pattern(3_000_001);
+    const sent = send(pair.client, data);
+    assertEquals(await outcome((cb) => pair.aio.readn(3_000_000, cb)), 3_000_000);
+    assertEquals(pair.aio.getReadCache(3_000_000), data.subarray(0, 3_000_000));
+    assertEquals(await outcome((cb) => pair.aio.readn(1, cb)), 1);
+    assertEquals(pair.aio.getReadCache(1), data.subarray(3_000_000));
+    await sent;
+  },
+);
 
-Deno.test("Aio read() returns the available bytes, at most the requested number", async () => {
+aioTest("Aio read() returns the available bytes, at most the requested number", async () => {
   using pair = await tcpPair();
   await send(pair.client, "abcdef");
   assertEquals(await outcome((cb) => pair.aio.readable(cb)), 1);
@@ -178,7 +187,7 @@ Deno.test("Aio read() returns the available bytes, at most the requested number"
   assertEquals(await outcome((cb) => pair.aio.read(4, cb)), 2);
 });
 
-Deno.test("Aio gives 0 for 0 bytes without touching the connection", async () => {
+aioTest("Aio gives 0 for 0 bytes without touching the connection", async () => {
   using pair = await tcpPair();
   assertEquals(await outcome((cb) => pair.aio.gets(0, cb)), 0);
   assertEquals(await outcome((cb) => pair.aio.readn(0, cb)), 0);
@@ -186,7 +195,7 @@ Deno.test("Aio gives 0 for 0 bytes without touching the connection", async () =>
   assertEquals(pair.aio.error, undefined);
 });
 
-Deno.test("Aio readable() calls back when data comes, and at the end of the stream", async () => {
+aioTest("Aio readable() calls back when data comes, and at the end of the stream", async () => {
   using pair = await tcpPair();
   let called = false;
   const ready = outcome((cb) =>
@@ -205,23 +214,26 @@ Deno.test("Aio readable() calls back when data comes, and at the end of the stre
   assertEquals(await outcome((cb) => pair.aio.read(10, cb)), 0);
 });
 
-Deno.test("Aio result is 0 at the end of the stream, and a line without its end stays cached", async () => {
-  using pair = await tcpPair();
-  await send(pair.client, "whole\nabc");
-  await pair.client.closeWrite();
-  assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 6);
-  pair.aio.getReadCache(6);
-  assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 0);
-  assertEquals(pair.aio.error, undefined);
-  assertEquals(pair.aio.readCacheSize, 3);
-  assertEquals(await outcome((cb) => pair.aio.readn(4, cb)), 0);
-  // The cached bytes are still available.
-  assertEquals(await outcome((cb) => pair.aio.read(100, cb)), 3);
-  assertEquals(pair.aio.getReadCacheString(), "abc");
-  assertEquals(await outcome((cb) => pair.aio.read(100, cb)), 0);
-});
+aioTest(
+  "Aio result is 0 at the end of the stream, and a line without its end stays cached",
+  async () => {
+    using pair = await tcpPair();
+    await send(pair.client, "whole\nabc");
+    await pair.client.closeWrite();
+    assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 6);
+    pair.aio.getReadCache(6);
+    assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 0);
+    assertEquals(pair.aio.error, undefined);
+    assertEquals(pair.aio.readCacheSize, 3);
+    assertEquals(await outcome((cb) => pair.aio.readn(4, cb)), 0);
+    // The cached bytes are still available.
+    assertEquals(await outcome((cb) => pair.aio.read(100, cb)), 3);
+    assertEquals(pair.aio.getReadCacheString(), "abc");
+    assertEquals(await outcome((cb) => pair.aio.read(100, cb)), 0);
+  },
+);
 
-Deno.test("Aio answers a peer that has closed its sending half", async () => {
+aioTest("Aio answers a peer that has closed its sending half", async () => {
   using pair = await tcpPair();
   await send(pair.client, "question\n");
   await pair.client.closeWrite();
@@ -236,7 +248,7 @@ Deno.test("Aio answers a peer that has closed its sending half", async () => {
 Deno.test("Aio result is -1 with the cause when the connection fails, now and later", async () => {
   using pair = await tcpPair();
   const result = outcome((cb) => pair.aio.gets(100, cb));
-  pair.conn.close(); // Under the feet of the Aio.
+  pair.conn!.close(); // Under the feet of the Aio.
   assertEquals(await result, -1);
   assertInstanceOf(pair.aio.error, Error);
   assertEquals(await outcome((cb) => pair.aio.read(100, cb)), -1);
@@ -259,7 +271,7 @@ Deno.test("Aio result is -1 with the cause when the peer resets the connection",
   aio.close();
 });
 
-Deno.test("Aio refuses a second operation and names the pending one", async () => {
+aioTest("Aio refuses a second operation and names the pending one", async () => {
   using pair = await tcpPair();
   const first = outcome((cb) => pair.aio.gets(100, cb));
   for (
@@ -281,7 +293,7 @@ Deno.test("Aio refuses a second operation and names the pending one", async () =
   assertEquals(await first, 5);
 });
 
-Deno.test("Aio getReadCache() gives bytes that stay as they are", async () => {
+aioTest("Aio getReadCache() gives bytes that stay as they are", async () => {
   using pair = await tcpPair();
   await send(pair.client, "aaaa");
   await outcome((cb) => pair.aio.readn(4, cb));
@@ -294,7 +306,7 @@ Deno.test("Aio getReadCache() gives bytes that stay as they are", async () => {
   assertEquals(first, new TextEncoder().encode("aaaa"));
 });
 
-Deno.test("Aio getReadCacheDirect() gives the cached bytes, to be passed on at once", async () => {
+aioTest("Aio getReadCacheDirect() gives the cached bytes, to be passed on at once", async () => {
   using pair = await tcpPair();
   await send(pair.client, "abcdef");
   const result = outcome((cb) =>
@@ -309,7 +321,7 @@ Deno.test("Aio getReadCacheDirect() gives the cached bytes, to be passed on at o
   assertEquals(await receiveText(pair.client, 4), "abcd");
 });
 
-Deno.test("Aio getReadCache() refuses more than is cached", async () => {
+aioTest("Aio getReadCache() refuses more than is cached", async () => {
   using pair = await tcpPair();
   await send(pair.client, "abc");
   await outcome((cb) => pair.aio.readn(3, cb));
@@ -323,14 +335,14 @@ Deno.test("Aio getReadCache() refuses more than is cached", async () => {
   assertEquals(pair.aio.getReadCacheString(), "abc");
 });
 
-Deno.test("Aio getReadCacheString() keeps a byte order mark and replaces invalid UTF-8", async () => {
+aioTest("Aio getReadCacheString() keeps a byte order mark and replaces invalid UTF-8", async () => {
   using pair = await tcpPair();
   await send(pair.client, new Uint8Array([0xef, 0xbb, 0xbf, 0x61, 0xff]));
   await outcome((cb) => pair.aio.readn(5, cb));
   assertEquals(pair.aio.getReadCacheString(), "\ufeffa\ufffd");
 });
 
-Deno.test("Aio reads nothing without an operation", async () => {
+aioTest("Aio reads nothing without an operation", async () => {
   using pair = await tcpPair();
   await send(pair.client, "first\n");
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 6);
@@ -356,7 +368,7 @@ Deno.test("Aio reads nothing without an operation", async () => {
   await pushing;
 });
 
-Deno.test("Aio has the addresses and contexts, and result 1 at the start", async () => {
+aioTest("Aio has the addresses and contexts, and result 1 at the start", async () => {
   using pair = await tcpPair();
   assertEquals(pair.aio.remoteAddr, pair.client.localAddr);
   assertEquals(pair.aio.localAddr, pair.client.remoteAddr);

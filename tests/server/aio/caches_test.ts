@@ -92,7 +92,7 @@ Deno.test("AioReadCache keeps to itself what a read or a reader of direct bytes 
   const reading = new AioReadCache(buffers);
   const lent = reading.lend();
   reading.discard();
-  assert(buffers.take(SMALL_BUFFER).buffer !== lent.buffer);
+  assert(buffers.take(SMALL_BUFFER).memory !== lent.buffer);
   const direct = new AioReadCache(buffers);
   direct.lend();
   direct.filled(SMALL_BUFFER);
@@ -101,9 +101,9 @@ Deno.test("AioReadCache keeps to itself what a read or a reader of direct bytes 
   direct.filled(100);
   const bytes = direct.takeDirect(100);
   assertStrictEquals(bytes.buffer, larger.buffer);
-  assert(buffers.take(larger.length).buffer !== larger.buffer);
+  assert(buffers.take(larger.length).memory !== larger.buffer);
   direct.lend(); // From here on the bytes are nobody's.
-  assertStrictEquals(buffers.take(larger.length).buffer, larger.buffer);
+  assertStrictEquals(buffers.take(larger.length).memory, larger.buffer);
 });
 
 Deno.test("AioReadCache keeps to a plain model over 5,000 random steps", () => {
@@ -231,13 +231,13 @@ Deno.test("AioWriteCache does not change a piece that a write holds", () => {
   cache.append(new Uint8Array(4000).fill(1));
   const lent = cache.lend();
   cache.append(new Uint8Array(4000).fill(2));
-  assert(buffers.take(SMALL_BUFFER).buffer !== lent.buffer);
+  assert(buffers.take(SMALL_BUFFER).memory !== lent.buffer);
   assertEquals(lent, new Uint8Array(4000).fill(1));
   cache.written(4000);
-  assertStrictEquals(buffers.take(SMALL_BUFFER).buffer, lent.buffer);
+  assertStrictEquals(buffers.take(SMALL_BUFFER).memory, lent.buffer);
   const second = cache.lend();
   cache.discard();
-  assert(buffers.take(LARGE_BUFFER).buffer !== second.buffer);
+  assert(buffers.take(LARGE_BUFFER).memory !== second.buffer);
 });
 
 Deno.test("AioWriteCache gathers behind a direct piece that a write holds", () => {

@@ -2,11 +2,11 @@ import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/asser
 import { type Aio, aioCreate } from "../../../src/server/aio/aio.ts";
 import { AioBase } from "../../../src/server/aio/base.ts";
 import { within } from "../../support/wait.ts";
-import { outcome, pattern, receive, receiveText, send, tcpPair } from "./aio_support.ts";
+import { aioTest, outcome, pattern, receive, receiveText, send, tcpPair } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("Aio gives -2 when nothing comes in time, and can be used again", async () => {
+aioTest("Aio gives -2 when nothing comes in time, and can be used again", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0.05);
   const start = performance.now();
@@ -24,7 +24,7 @@ Deno.test("Aio gives -2 when nothing comes in time, and can be used again", asyn
   assertEquals(pair.aio.getReadCacheString(), "late\n");
 });
 
-Deno.test("Aio keeps the data from before and after a timeout for the next operation", async () => {
+aioTest("Aio keeps the data from before and after a timeout for the next operation", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0.05);
   await send(pair.client, "be");
@@ -44,7 +44,7 @@ Deno.test("Aio keeps the data from before and after a timeout for the next opera
   assertEquals(pair.aio.getReadCacheString(), "before\n");
 });
 
-Deno.test("Aio with a timeout of 0 returns the available bytes and never waits", async () => {
+aioTest("Aio with a timeout of 0 returns the available bytes and never waits", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0);
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), -2);
@@ -56,7 +56,7 @@ Deno.test("Aio with a timeout of 0 returns the available bytes and never waits",
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 2);
 });
 
-Deno.test("Aio starts the wait anew whenever something comes", async () => {
+aioTest("Aio starts the wait anew whenever something comes", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(1);
   const result = outcome((cb) => pair.aio.gets(100, cb));
@@ -70,13 +70,13 @@ Deno.test("Aio starts the wait anew whenever something comes", async () => {
   assert(performance.now() - start > 1000);
 });
 
-Deno.test("Aio readable() times out too", async () => {
+aioTest("Aio readable() times out too", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0.02);
   assertEquals(await outcome((cb) => pair.aio.readable(cb)), -2);
 });
 
-Deno.test("Aio cacheFlush() times out on a peer that does not read, and loses nothing", async () => {
+aioTest("Aio cacheFlush() times out on a peer that does not read, and loses nothing", async () => {
   using pair = await tcpPair();
   const data = pattern(20_000_000);
   pair.aio.cacheWrite(data);
@@ -90,7 +90,7 @@ Deno.test("Aio cacheFlush() times out on a peer that does not read, and loses no
   assertEquals(await flushed, 1);
 });
 
-Deno.test("Aio reads while a write that timed out is still under way", async () => {
+aioTest("Aio reads while a write that timed out is still under way", async () => {
   using pair = await tcpPair();
   pair.aio.cacheWrite(new Uint8Array(20_000_000));
   pair.aio.setWriteWaitTimeout(0.05);
@@ -99,7 +99,7 @@ Deno.test("Aio reads while a write that timed out is still under way", async () 
   assertEquals(await outcome((cb) => pair.aio.gets(100, cb)), 5);
 });
 
-Deno.test("Aio timeouts don't disturb operations that end in time", async () => {
+aioTest("Aio timeouts don't disturb operations that end in time", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(10);
   pair.aio.setWriteWaitTimeout(10);
@@ -116,15 +116,18 @@ Deno.test("Aio timeouts don't disturb operations that end in time", async () => 
   }
 });
 
-Deno.test("Aio sleep() calls back after its time, again and again, and beside a connection", async () => {
-  using pair = await tcpPair();
-  const start = performance.now();
-  assertEquals(await outcome((cb) => pair.aio.sleep(cb, 0.03)), 1);
-  assert(performance.now() - start >= 30);
-  assertEquals(await outcome((cb) => pair.aio.sleep(cb, 0.001)), 1);
-  await send(pair.client, "ok\n");
-  assertEquals(await outcome((cb) => pair.aio.gets(10, cb)), 3);
-});
+aioTest(
+  "Aio sleep() calls back after its time, again and again, and beside a connection",
+  async () => {
+    using pair = await tcpPair();
+    const start = performance.now();
+    assertEquals(await outcome((cb) => pair.aio.sleep(cb, 0.03)), 1);
+    assert(performance.now() - start >= 30);
+    assertEquals(await outcome((cb) => pair.aio.sleep(cb, 0.001)), 1);
+    await send(pair.client, "ok\n");
+    assertEquals(await outcome((cb) => pair.aio.gets(10, cb)), 3);
+  },
+);
 
 Deno.test("Aio sleep() calls many timers back in the order of their times", async () => {
   const base = new AioBase();
@@ -162,7 +165,7 @@ Deno.test("Aio sleep() of 0 lets others have their turn", async () => {
   timer.close();
 });
 
-Deno.test("Aio sleep() and timeouts refuse a value that is no number", async () => {
+aioTest("Aio sleep() and timeouts refuse a value that is no number", async () => {
   using pair = await tcpPair();
   for (
     const action of [

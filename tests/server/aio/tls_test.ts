@@ -5,7 +5,15 @@ import { HandshakeError } from "../../../src/server/tls/errors.ts";
 import { TempDir } from "../../support/temp.ts";
 import { TEST_CERT, testCertificate } from "../../support/tls.ts";
 import { eventually, within } from "../../support/wait.ts";
-import { outcome, type Pair, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
+import {
+  outcome,
+  type Pair,
+  pairTest,
+  receiveText,
+  send,
+  tcpPair,
+  unixPair,
+} from "./aio_support.ts";
 
 const CLIENT = { hostname: "localhost", caCerts: [TEST_CERT], alpnProtocols: ["test"] };
 
@@ -23,7 +31,7 @@ async function secure(pair: Pair, tls = context()): Promise<Deno.TlsConn> {
   return client;
 }
 
-Deno.test("Aio.startTls() puts TLS on the connection, and all goes on over it", async () => {
+pairTest("Aio.startTls() puts TLS on the connection, and all goes on over it", async () => {
   using pair = await tcpPair();
   const { aio, base } = pair;
   await send(pair.client, "STARTTLS\r\n");
@@ -45,7 +53,7 @@ Deno.test("Aio.startTls() puts TLS on the connection, and all goes on over it", 
   client.close();
 });
 
-Deno.test("Aio.startTls() keeps the time-outs that were set", async () => {
+pairTest("Aio.startTls() keeps the time-outs that were set", async () => {
   using pair = await tcpPair();
   pair.aio.setReadWaitTimeout(0.05);
   const client = await secure(pair);
@@ -54,7 +62,7 @@ Deno.test("Aio.startTls() keeps the time-outs that were set", async () => {
 });
 
 for (const behind of ["RCPT TO:<a>\r\n", "\0"]) {
-  Deno.test(`Aio.startTls() refuses ${JSON.stringify(behind)} behind the request`, async () => {
+  pairTest(`Aio.startTls() refuses ${JSON.stringify(behind)} behind the request`, async () => {
     using pair = await tcpPair();
     const { aio } = pair;
     await send(pair.client, `STARTTLS\r\n${behind}`);
@@ -67,7 +75,7 @@ for (const behind of ["RCPT TO:<a>\r\n", "\0"]) {
   });
 }
 
-Deno.test("Aio.startTls() takes nothing that comes in plain text later for TLS", async () => {
+pairTest("Aio.startTls() takes nothing that comes in plain text later for TLS", async () => {
   using pair = await tcpPair();
   const started = outcome((callback) => pair.aio.startTls(context(), callback));
   await send(pair.client, "RCPT TO:<a>\r\n");
@@ -77,20 +85,20 @@ Deno.test("Aio.startTls() takes nothing that comes in plain text later for TLS",
   assertEquals(await outcome((callback) => pair.aio.gets(100, callback)), -1);
 });
 
-Deno.test("Aio.startTls() has the result -2 for a client that says nothing", async () => {
+pairTest("Aio.startTls() has the result -2 for a client that says nothing", async () => {
   using pair = await tcpPair();
   assertEquals(await outcome((callback) => pair.aio.startTls(context(0.05), callback)), -2);
   assertEquals((pair.aio.error as HandshakeError).reason, "late");
   assertEquals(await receiveText(pair.client), "");
 });
 
-Deno.test("Aio.startTls() has the result -1 for a client that has gone", async () => {
+pairTest("Aio.startTls() has the result -1 for a client that has gone", async () => {
   using pair = await tcpPair();
   pair.client.close();
   assertEquals(await outcome((callback) => pair.aio.startTls(context(), callback)), -1);
 });
 
-Deno.test("Aio.startTls() lets nothing else be asked of the connection meanwhile", async () => {
+pairTest("Aio.startTls() lets nothing else be asked of the connection meanwhile", async () => {
   using pair = await tcpPair();
   const { aio } = pair;
   const nothing = () => {};
@@ -122,7 +130,7 @@ Deno.test("Aio.startTls() lets nothing else be asked of the connection meanwhile
   client.close();
 });
 
-Deno.test("Aio.startTls() can be given up by closing, at any moment", async () => {
+pairTest("Aio.startTls() can be given up by closing, at any moment", async () => {
   for (let turns = 0; turns < 12; turns++) {
     using pair = await tcpPair();
     pair.aio.startTls(context(), () => assert(false, "called back"));
@@ -134,7 +142,7 @@ Deno.test("Aio.startTls() can be given up by closing, at any moment", async () =
   }
 });
 
-Deno.test("Aio.startTls() works on a unix socket", async () => {
+pairTest("Aio.startTls() works on a unix socket", async () => {
   using pair = await unixPair();
   const { aio, client } = pair;
   const started = outcome((callback) => aio.startTls(context(0.2), callback));
@@ -143,7 +151,7 @@ Deno.test("Aio.startTls() works on a unix socket", async () => {
   assertEquals((aio.error as HandshakeError).reason, "failed");
 });
 
-Deno.test("Aio.startTls() leaves a connection over TLS to release()", async () => {
+pairTest("Aio.startTls() leaves a connection over TLS to release()", async () => {
   using pair = await tcpPair();
   const client = await secure(pair);
   const conn = pair.aio.release();
@@ -154,11 +162,14 @@ Deno.test("Aio.startTls() leaves a connection over TLS to release()", async () =
   client.close();
 });
 
-Deno.test("Aio.startTls() refuses files that are not there, and the connection goes on", async () => {
-  using pair = await tcpPair();
-  const { aio } = pair;
-  const tls = { certFile: "/nonexistent", keyFile: "/nonexistent" };
-  assertThrows(() => aio.startTls(tls, () => {}), ConfigError, "no such file");
-  await send(pair.client, "x");
-  assertEquals(await outcome((callback) => aio.read(1, callback)), 1);
-});
+pairTest(
+  "Aio.startTls() refuses files that are not there, and the connection goes on",
+  async () => {
+    using pair = await tcpPair();
+    const { aio } = pair;
+    const tls = { certFile: "/nonexistent", keyFile: "/nonexistent" };
+    assertThrows(() => aio.startTls(tls, () => {}), ConfigError, "no such file");
+    await send(pair.client, "x");
+    assertEquals(await outcome((callback) => aio.read(1, callback)), 1);
+  },
+);

@@ -2,7 +2,16 @@ import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/asser
 import { type Aio, type AioConn, aioCreate } from "../../../src/server/aio/aio.ts";
 import { AioBase } from "../../../src/server/aio/base.ts";
 import { within } from "../../support/wait.ts";
-import { outcome, pattern, receive, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
+import {
+  aioTest,
+  outcome,
+  pattern,
+  receive,
+  receiveText,
+  send,
+  tcpPair,
+  unixPair,
+} from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -24,7 +33,7 @@ class RecordingConn implements AioConn {
   close(): void {}
 }
 
-Deno.test("Aio cacheFlush() sends what was cached, in order, over tcp and unix sockets", async () => {
+aioTest("Aio cacheFlush() sends what was cached, in order, over tcp and unix sockets", async () => {
   for (const connect of [tcpPair, unixPair]) {
     using pair = await connect();
     pair.aio.cachePuts("text, ");
@@ -39,7 +48,7 @@ Deno.test("Aio cacheFlush() sends what was cached, in order, over tcp and unix s
   }
 });
 
-Deno.test("Aio cacheFlush() with nothing cached is done, later", async () => {
+aioTest("Aio cacheFlush() with nothing cached is done, later", async () => {
   using pair = await tcpPair();
   let inside = true;
   const result = outcome((cb) =>
@@ -66,7 +75,7 @@ Deno.test("Aio sends nothing before cacheFlush(), and everything in one write", 
   aio.close();
 });
 
-Deno.test("Aio cacheWrite() copies, cacheWriteDirect() need not", async () => {
+aioTest("Aio cacheWrite() copies, cacheWriteDirect() need not", async () => {
   using pair = await tcpPair();
   const copied = new Uint8Array(10_000).fill(1);
   const direct = new Uint8Array(10_000).fill(2);
@@ -79,7 +88,7 @@ Deno.test("Aio cacheWrite() copies, cacheWriteDirect() need not", async () => {
   assertEquals(got.subarray(10_000), new Uint8Array(10_000).fill(2));
 });
 
-Deno.test("Aio cachePuts() writes UTF-8, short and long", async () => {
+aioTest("Aio cachePuts() writes UTF-8, short and long", async () => {
   using pair = await tcpPair();
   const texts = [
     "",
@@ -97,44 +106,50 @@ Deno.test("Aio cachePuts() writes UTF-8, short and long", async () => {
   assertEquals(await flushed, 1);
 });
 
-Deno.test("Aio cacheFlush() waits for a peer that does not read, and then sends everything", async () => {
-  using pair = await tcpPair();
-  const data = pattern(20_000_000);
-  pair.aio.cacheWrite(data.subarray(0, 5_000_000));
-  pair.aio.cacheWriteDirect(data.subarray(5_000_000));
-  let called = false;
-  const flushed = outcome((cb) =>
-    pair.aio.cacheFlush((aio) => {
-      called = true;
-      cb(aio);
-    })
-  );
-  const stalled = async () => {
-    for (let before = -1; before !== pair.aio.writeCacheSize;) {
-      before = pair.aio.writeCacheSize;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+aioTest(
+  "Aio cacheFlush() waits for a peer that does not read, and then sends everything",
+  async () => {
+    using pair = await tcpPair();
+    const data = pattern(20_000_000);
+    pair.aio.cacheWrite(data.subarray(0, 5_000_000));
+    pair.aio.cacheWriteDirect(data.subarray(5_000_000));
+    let called = false;
+    const flushed = outcome((cb) =>
+      pair.aio.cacheFlush((aio) => {
+        called = true;
+        cb(aio);
+      })
+    );
+    const stalled = async () => {
+      for (let before = -1; before !== pair.aio.writeCacheSize;) {
+        before = pair.aio.writeCacheSize;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    await within(stalled(), { what: "the flush to be held back" });
+    assert(!called);
+    assert(pair.aio.writeCacheSize > 0);
+    assertEquals(await receive(pair.client, data.length), data);
+    assertEquals(await flushed, 1);
+  },
+);
+
+aioTest(
+  "Aio takes more into the cache while a flush is under way, and flushes it too",
+  async () => {
+    using pair = await tcpPair();
+    const data = pattern(8_000_000);
+    pair.aio.cacheWrite(data.subarray(0, 7_000_000));
+    const flushed = outcome((cb) => pair.aio.cacheFlush(cb));
+    for (let at = 7_000_000; at < data.length; at += 1000) {
+      pair.aio.cacheWrite(data.subarray(at, at + 1000));
     }
-  };
-  await within(stalled(), { what: "the flush to be held back" });
-  assert(!called);
-  assert(pair.aio.writeCacheSize > 0);
-  assertEquals(await receive(pair.client, data.length), data);
-  assertEquals(await flushed, 1);
-});
+    assertEquals(await receive(pair.client, data.length), data);
+    assertEquals(await flushed, 1);
+  },
+);
 
-Deno.test("Aio takes more into the cache while a flush is under way, and flushes it too", async () => {
-  using pair = await tcpPair();
-  const data = pattern(8_000_000);
-  pair.aio.cacheWrite(data.subarray(0, 7_000_000));
-  const flushed = outcome((cb) => pair.aio.cacheFlush(cb));
-  for (let at = 7_000_000; at < data.length; at += 1000) {
-    pair.aio.cacheWrite(data.subarray(at, at + 1000));
-  }
-  assertEquals(await receive(pair.client, data.length), data);
-  assertEquals(await flushed, 1);
-});
-
-Deno.test("Aio cacheFlush() gives -1 with the cause when the peer is gone", async () => {
+aioTest("Aio cacheFlush() gives -1 with the cause when the peer is gone", async () => {
   using pair = await tcpPair();
   pair.client.close();
   const results: number[] = [];
@@ -152,33 +167,39 @@ Deno.test("Aio cacheFlush() gives -1 with the cause when the peer is gone", asyn
   assertInstanceOf(pair.aio.error, Error);
 });
 
-Deno.test("Aio that caches more than writeCacheLimit fails at the next flush and sends nothing", async () => {
-  using pair = await tcpPair({ writeCacheLimit: 1000 });
-  pair.aio.cacheWrite(new Uint8Array(1000));
-  pair.aio.cacheWrite("x");
-  pair.aio.cacheWriteDirect(new Uint8Array(1)); // Not kept either.
-  assertEquals(pair.aio.writeCacheSize, 1000);
-  assertEquals(await outcome((cb) => pair.aio.cacheFlush(cb)), -1);
-  assertInstanceOf(pair.aio.error, RangeError);
-  assertEquals(
-    pair.aio.error.message,
-    `Cannot cache "1" bytes: 1001 in the write cache, expected at most 1000`,
-  );
-  assertEquals(await outcome((cb) => pair.aio.cacheFlush(cb)), -1);
-  pair.aio.close();
-  assertEquals((await receive(pair.client)).length, 0);
-});
+aioTest(
+  "Aio that caches more than writeCacheLimit fails at the next flush and sends nothing",
+  async () => {
+    using pair = await tcpPair({ writeCacheLimit: 1000 });
+    pair.aio.cacheWrite(new Uint8Array(1000));
+    pair.aio.cacheWrite("x");
+    pair.aio.cacheWriteDirect(new Uint8Array(1)); // Not kept either.
+    assertEquals(pair.aio.writeCacheSize, 1000);
+    assertEquals(await outcome((cb) => pair.aio.cacheFlush(cb)), -1);
+    assertInstanceOf(pair.aio.error, RangeError);
+    assertEquals(
+      pair.aio.error.message,
+      `Cannot cache "1" bytes: 1001 in the write cache, expected at most 1000`,
+    );
+    assertEquals(await outcome((cb) => pair.aio.cacheFlush(cb)), -1);
+    pair.aio.close();
+    assertEquals((await receive(pair.client)).length, 0);
+  },
+);
 
-Deno.test("Aio that caches more than writeCacheLimit fails a flush that waits for the peer", async () => {
-  using pair = await tcpPair({ writeCacheLimit: 30_000_000 });
-  pair.aio.cacheWrite(new Uint8Array(30_000_000));
-  const flushed = outcome((cb) => pair.aio.cacheFlush(cb), "the flush to fail");
-  pair.aio.cacheWrite(new Uint8Array(30_000_000));
-  assertEquals(await flushed, -1);
-  assertInstanceOf(pair.aio.error, RangeError);
-});
+aioTest(
+  "Aio that caches more than writeCacheLimit fails a flush that waits for the peer",
+  async () => {
+    using pair = await tcpPair({ writeCacheLimit: 30_000_000 });
+    pair.aio.cacheWrite(new Uint8Array(30_000_000));
+    const flushed = outcome((cb) => pair.aio.cacheFlush(cb), "the flush to fail");
+    pair.aio.cacheWrite(new Uint8Array(30_000_000));
+    assertEquals(await flushed, -1);
+    assertInstanceOf(pair.aio.error, RangeError);
+  },
+);
 
-Deno.test("Aio echoes a megabyte of lines and keeps them in order", async () => {
+aioTest("Aio echoes a megabyte of lines and keeps them in order", async () => {
   using pair = await tcpPair();
   const lines = Array.from({ length: 50_000 }, (_, i) => `line number ${i}\n`).join("");
   const afterRead = (aio: Aio) => {
@@ -193,7 +214,7 @@ Deno.test("Aio echoes a megabyte of lines and keeps them in order", async () => 
   await sent;
 });
 
-Deno.test("Aio cache functions refuse a closed Aio", async () => {
+aioTest("Aio cache functions refuse a closed Aio", async () => {
   using pair = await tcpPair();
   pair.aio.close();
   for (
