@@ -9,10 +9,12 @@
  * first and keeps the port in TIME_WAIT; such connections come from 100 addresses in turns, so
  * that ports do not run out.
  *
+ * --hold S keeps the connections open for S seconds without an exchange, after it has printed.
+ *
  * It prints one JSON object: what was done, what failed and how, and its own share of one CPU.
  *
  * Build: cc -O2 -o client client.c
- * Run: client --port P [--http] [--fresh] [--connections N] [--seconds S] [--size BYTES] [--rate R]
+ * Run: client --port P [--http] [--fresh] [--connections N] [--seconds S] [--size BYTES] [--rate R] [--hold S]
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -55,7 +57,7 @@ static struct {
     int port;
     bool http, fresh;
     size_t connections, size;
-    double seconds, rate;
+    double seconds, rate, hold;
 } options = {.connections = 64, .size = 64, .seconds = 1};
 
 static struct connection *connections;
@@ -315,7 +317,8 @@ static void read_options(int argc, char **argv)
         {"port", required_argument, NULL, 'p'},    {"http", no_argument, NULL, 'h'},
         {"fresh", no_argument, NULL, 'f'},         {"connections", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 's'}, {"size", required_argument, NULL, 'b'},
-        {"rate", required_argument, NULL, 'r'},    {NULL, 0, NULL, 0},
+        {"rate", required_argument, NULL, 'r'},    {"hold", required_argument, NULL, 'k'},
+        {NULL, 0, NULL, 0},
     };
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (name == 'p') options.port = atoi(optarg);
@@ -325,6 +328,7 @@ static void read_options(int argc, char **argv)
         else if (name == 's') options.seconds = atof(optarg);
         else if (name == 'b') options.size = strtoul(optarg, NULL, 10);
         else if (name == 'r') options.rate = atof(optarg);
+        else if (name == 'k') options.hold = atof(optarg);
         else exit(2);
     }
     if (options.port < 1 || options.connections < 1 || options.seconds <= 0 || options.size < 1 ||
@@ -371,5 +375,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < FAILURES; i++) printf("%s\"%s\":%lu", i > 0 ? "," : "", failure_names[i], failures[i]);
     printf("},\"latencyUs\":{\"p50\":%u,\"p90\":%u,\"p99\":%u,\"p999\":%u,\"max\":%u}}\n", percentile(0.5),
            percentile(0.9), percentile(0.99), percentile(0.999), percentile(1));
+    fflush(stdout);
+    /* A server that ends is not waited for. */
+    struct pollfd held = {.fd = connections[0].fd, .events = POLLRDHUP};
+    if (options.hold > 0) poll(&held, 1, (int)(options.hold * 1e3));
     return 0;
 }

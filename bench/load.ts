@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly size?: number;
   /** Exchanges a second, on a schedule; default: as many as the server answers. */
   readonly rate?: number;
+  /** How long to keep the connections open without an exchange afterwards, in seconds. */
+  readonly hold?: number;
   /** The CPU that the client runs on; default any. */
   readonly cpu?: number;
 }

@@ -7,25 +7,28 @@ import type { Table } from "../table.ts";
 import { big } from "./big.ts";
 import { cold } from "./cold.ts";
 import { fairness } from "./fairness.ts";
+import { held } from "./held.ts";
 import { killed } from "./kill.ts";
 import { latency } from "./latency.ts";
 import { logRate } from "./log_rate.ts";
 import type { Measure, Plan } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { reload } from "./reload.ts";
-import { connect, echo, http } from "./throughput.ts";
+import { alone, connect, echo, http } from "./throughput.ts";
 import { wakeups } from "./wakeups.ts";
 
 /** The measures by the names for `--only`. */
 export const MEASURES: Readonly<Record<string, Measure>> = {
   http,
   echo,
+  alone,
   connect,
   latency,
   kill: killed,
   reload,
   cold,
   memory,
+  held,
   wakeups,
   fairness,
   big,

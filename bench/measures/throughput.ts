@@ -107,6 +107,19 @@ export const echo: Measure = async (plan) => {
   return tables;
 };
 
+/** Echo over a single connection, where each exchange waits for the one before. */
+export const alone: Measure = (plan) =>
+  measure(plan, {
+    table: new Table(
+      "echo-alone",
+      "TCP echo, one connection",
+      `Lines of 64 bytes on one kept connection, one after the other. ${HOW}`,
+    ),
+    column: "lines/s",
+    which: ({ speaks }) => speaks === "lines",
+    load: { connections: 1 },
+  });
+
 /** A connection for each exchange. */
 export const connect: Measure = (plan) =>
   measure(plan, {
