@@ -8,6 +8,7 @@ import type { FdType } from "../../os/net/socket.ts";
 import { backend } from "../backend/chosen.ts";
 import { Aio, type AioCallback, aioOver } from "./aio.ts";
 import { DirectTransport } from "./direct_transport.ts";
+import { FifoTransport } from "./fifo_transport.ts";
 import { DirectListener } from "../listen/direct_listener.ts";
 import { AioBase, coreOf } from "./base.ts";
 import type { ConnEnds } from "../backend/fd_conn.ts";
@@ -118,7 +119,7 @@ export function aioServerGeneralAioRegister(
   if (fdType === "fifo") {
     const fifo = new FifoReader(fd);
     pipes.push(fifo);
-    start(new Aio(fifo, base), callback);
+    start(aioOver(new FifoTransport(fifo), base), callback);
     return fifo;
   }
   if (tls !== undefined) {

@@ -13,6 +13,25 @@ import { serverUsage } from "../lifecycle/usage.ts";
 /** How long reads may follow each other before everything else in the process gets its turn. */
 const TURN_MS = 10;
 
+/** What a {@linkcode FifoReader} reads for without a promise. */
+export interface FifoSink {
+  /** Lends the room for one read. One of the other methods follows. */
+  lendRoom(): Uint8Array;
+  /** Bytes have come into the room; more than 0. */
+  received(bytes: number): void;
+  /** Another process has read what was there; the read goes on. */
+  receivedNothing(): void;
+  /** The reader is closed. */
+  ended(): void;
+}
+
+/**
+ * Reads once, as soon as there is something, and tells the sink of it from the event loop.
+ *
+ * @throws {Deno.errors.Busy} When an earlier read still waits.
+ */
+export let readFifoFor: (fifo: FifoReader, sink: FifoSink) => void;
+
 /** A named pipe to read from; it ends only when it is closed, since the pipe is open read-write. */
 export class FifoReader {
   /** The path, for messages. */
@@ -30,6 +49,10 @@ export class FifoReader {
   #waitedAtMs = -Infinity;
   #used = false;
   #finished?: () => void;
+
+  static {
+    readFifoFor = (fifo, sink) => fifo.#readFor(sink);
+  }
 
   /**
    * Reads until the server is told to stop.
@@ -77,6 +100,35 @@ export class FifoReader {
     }
     this.#learnEnd();
     return null;
+  }
+
+  #readFor(sink: FifoSink): void {
+    if (this.#stopWaiting) throw new Deno.errors.Busy("Another read is under way");
+    this.#used = true;
+    const again = () => {
+      const stop = this.#open ? this.#pipe.wait(() => read()) : () => {};
+      this.#stopWaiting = () => {
+        stop();
+        // Not inside of the close.
+        queueMicrotask(read);
+      };
+      if (!this.#open) this.#stopWaiting();
+    };
+    const read = () => {
+      this.#stopWaiting = undefined;
+      const count = this.#pipe.readNow(sink.lendRoom());
+      if (count !== undefined) {
+        serverUsage.used();
+        return sink.received(count);
+      }
+      if (this.#open) {
+        sink.receivedNothing();
+        return again();
+      }
+      this.#learnEnd();
+      sink.ended();
+    };
+    again();
   }
 
   /** Waits for a callback, or for the close. */
