@@ -5,6 +5,7 @@
  */
 import { processesWith } from "../tools/test_processes.ts";
 import { ReservedPort } from "../tests/support/ports.ts";
+import { childrenOf, isRunning } from "./proc.ts";
 import type { Tools } from "./tools.ts";
 
 /** How long anything may take that should take no time. */
@@ -182,8 +183,11 @@ export class Site {
     }
   }
 
+  /** Those with its mark, and the first process with its descendants: nginx writes its title over its environment. */
   #processes(): number[] {
-    return processesWith(`BENCH_SITE=${this.#mark}`).map(({ pid }) => pid);
+    const marked = processesWith(`BENCH_SITE=${this.#mark}`).map(({ pid }) => pid);
+    const first = this.#child?.pid;
+    return [...new Set([...marked, ...first === undefined ? [] : familyOf(first)])];
   }
 
   #spawn(argv: readonly string[], { env, cpu }: StartOptions): Deno.ChildProcess {
@@ -198,6 +202,11 @@ export class Site {
       stderr: "null",
     }).spawn();
   }
+}
+
+/** A process and its descendants, if it runs. */
+function familyOf(pid: number): number[] {
+  return isRunning(pid) ? [pid, ...childrenOf(pid).flatMap(familyOf)] : [];
 }
 
 function kill(pid: number): void {
