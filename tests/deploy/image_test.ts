@@ -170,7 +170,8 @@ testInContainer(
     Deno.kill(first, "SIGTERM");
     const { code, stderr } = await container.process.ended(3 * SERVER_STOP_MS);
     assertEquals(code, 0, stderr);
-    assertGreaterOrEqual(performance.now() - startMs, SERVER_STOP_MS);
+    // In the last second a server ends its connections in order, and ends with the last one.
+    assertGreaterOrEqual(performance.now() - startMs, SERVER_STOP_MS - 1_000);
     // The master, which has 35 s, has not had to do it.
     assert(!stderr.includes("is killed"), stderr);
     const answer = new TextDecoder().decode(new Uint8Array(await lost.rest().catch(() => [])));

@@ -51,7 +51,7 @@ async function stops(): Promise<void> {
   assertEquals(await client.ask("echo still here"), "still here");
   client.close();
   await master.stopped();
-  assertEquals(master.logged(/is killed|terminate of process/), 0);
+  assertEquals(master.logged(/is killed|terminate of process/), 0, master.log);
 }
 
 Deno.test("neither a reload nor a stop counts the time in which master and servers were stopped", async () => {
