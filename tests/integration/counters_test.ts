@@ -98,8 +98,9 @@ Deno.test("no count falls over an upgrade, and what the old generation still doe
   const young = await greeted(port);
   const seen = await eventually(async () => {
     const status = await statusOf(site);
-    return status.counters.upgrades.completed === 1 && status;
-  }, { what: "the upgrade to be counted" });
+    const { counters: { upgrades }, services: [{ busy }] } = status;
+    return upgrades.completed === 1 && busy === 1 && status;
+  }, { what: "the upgrade and the connection to be counted" });
   const [service] = seen.services;
   assertEquals([service.counters.accepted, service.counters.drains.count, service.busy], [4, 0, 1]);
   assert(service.counters.starts >= 2);

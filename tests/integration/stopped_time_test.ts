@@ -1,13 +1,20 @@
 /** Deadlines do not count the time in which the master and its servers were stopped. */
 import { assertEquals } from "@std/assert";
 import { greeted } from "../support/client.ts";
+import { controlOf } from "../support/commands.ts";
 import { type Master, Site } from "../support/master.ts";
 
 /** Long enough for a server that starts on a busy machine. */
 const DEADLINE_SECONDS = 8;
 
 /** Stops a master and its servers (SIGSTOP) for longer than the deadline. */
-async function stopBeyond({ pid, servers }: Pick<Master, "pid" | "servers">): Promise<void> {
+async function stopBeyond(
+  site: Site,
+  { pid, servers }: Pick<Master, "pid" | "servers">,
+): Promise<void> {
+  // Once it answers, its timers are set: a suspension between a deadline and its timer does not show.
+  using client = await controlOf(site);
+  await client.request("status");
   const pids = [pid, ...servers().map(({ pid }) => pid)];
   for (const pid of pids) Deno.kill(pid, "SIGSTOP");
   // Only time shows it.
@@ -30,7 +37,7 @@ async function reloads(): Promise<void> {
   site.serve("a.cf", { ...settings, "ready-when": go });
   await master.reloadBegun();
   await master.logs(/beforeService with/, 2);
-  await stopBeyond({ pid: master.pid, servers: () => master.servers() });
+  await stopBeyond(site, { pid: master.pid, servers: () => master.servers() });
   site.dir.write("go", "");
   await master.logs(/\] reloaded\n/);
   await master.reaps(old);
@@ -47,7 +54,7 @@ async function stops(): Promise<void> {
   using client = await greeted(port);
   master.signal("SIGTERM");
   await master.logs(/softstop of process/);
-  await stopBeyond({ pid: master.pid, servers: () => master.servers() });
+  await stopBeyond(site, { pid: master.pid, servers: () => master.servers() });
   assertEquals(await client.ask("echo still here"), "still here");
   client.close();
   await master.stopped();
