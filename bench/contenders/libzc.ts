@@ -1,5 +1,5 @@
 /**
- * LIB-ZC, in C: its master, and servers that were built with its library. They are nobody's to install, so they take
+ * LIB-ZC, in C: its master, and servers that were built with its library. No package has them, so they take
  * part only where the variable `BENCH_LIBZC` names their directory: see tools.ts.
  *
  * @module

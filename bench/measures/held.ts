@@ -20,9 +20,9 @@ const WHO: ReadonlySet<string> = new Set([
 ]);
 /** Until a server that has got connections is idle. */
 const SETTLE_MS = 1_500;
-/** Those that are there before: they make the heap of a server as large as it gets with any load. */
+/** The connections that are opened first: they make the heap of a server as large as it gets with any load. */
 const FIRST = 5_000;
-/** Those that are counted. */
+/** The further connections, whose memory is measured. */
 const FURTHER = 10_000;
 const CONNECT_SECONDS = 2;
 /** Longer than all of it takes. */

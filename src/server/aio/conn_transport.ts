@@ -9,7 +9,7 @@ import { type AioReader, type AioTransport, type AioWriter, PENDING } from "./tr
 /** See {@linkcode AioTransport}. */
 export class ConnTransport implements AioTransport {
   readonly conn: AioConn;
-  #reader!: AioReader;
+  protected reader!: AioReader;
   #writer!: AioWriter;
 
   /** @param conn The connection, owned by the transport. */
@@ -26,20 +26,20 @@ export class ConnTransport implements AioTransport {
   }
 
   bind(reader: AioReader, writer: AioWriter): void {
-    this.#reader = reader;
+    this.reader = reader;
     this.#writer = writer;
   }
 
   read(): void {
-    this.conn.read(this.#reader.lendRoom()).then(this.#onRead, this.#onReadError);
+    this.conn.read(this.reader.lendRoom()).then(this.#onRead, this.#onReadError);
   }
 
   readonly #onRead = (bytes: number | null): void => {
-    if (bytes === null) this.#reader.ended();
-    else this.#reader.received(bytes);
+    if (bytes === null) this.reader.ended();
+    else this.reader.received(bytes);
   };
 
-  readonly #onReadError = (error: unknown): void => this.#reader.readFailed(asError(error));
+  readonly #onReadError = (error: unknown): void => this.reader.readFailed(asError(error));
 
   write(): number {
     this.conn.write(this.#writer.lendPiece()).then(this.#onWritten, this.#onWriteError);

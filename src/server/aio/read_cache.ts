@@ -1,10 +1,10 @@
 /**
  * The read cache of a connection: one window of bytes in a borrowed buffer.
  *
- * There is a buffer only while there are bytes, or a read. Its size follows the traffic: small while the peer's data fits, larger after each read that
- * filled it, as large as requested when an operation needs more than 64 KiB. Bytes are moved only when less than
- * a quarter of the buffer is free behind them, so that each byte is moved about twice at most. This file does
- * no I/O.
+ * There is a buffer only while there are bytes, or a read. Its size follows the traffic: small while the peer's
+ * data fits, larger after each read that filled it, as large as requested when an operation needs more than 64
+ * KiB. Bytes are moved only when less than a quarter of the buffer is free behind them, so that each byte is moved
+ * about twice at most. This file does no I/O.
  *
  * @module
  */
