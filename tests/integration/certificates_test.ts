@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Finding } from "../../src/commands/doctor_checks.ts";
 import { zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
-import { serveSmall } from "../support/peers.ts";
+import { acceptsNoMore, serveSmall } from "../support/peers.ts";
 import { NOBODY } from "../support/privileges.ts";
 import {
   type CertificateFiles,
@@ -189,6 +189,7 @@ Deno.test("a reload takes a renewed certificate with server-reload = changed, re
   const renewed = Deno.readTextFileSync(files.certFile);
   assertMatch((await zcHere(site, "plan")).out, /tls\.cf/);
   await master.reload();
+  await acceptsNoMore(old);
   await echo(port, renewed);
   await assertRejects(() => echo(port, TEST_CERT));
   // The client of the old process goes on.

@@ -18,7 +18,7 @@ import {
   zcHere,
 } from "../support/commands.ts";
 import { answering, Site } from "../support/master.ts";
-import { serveSmall } from "../support/peers.ts";
+import { acceptsNoMore, serveSmall } from "../support/peers.ts";
 import { listenerInode } from "../support/proc.ts";
 import { eventually, within } from "../support/wait.ts";
 
@@ -34,6 +34,7 @@ Deno.test("reload waits for the outcome: committed, rolled back, refused", async
   assertEquals(done.code, 0, done.err);
   assertEquals((await lastReload())?.outcome, "committed");
   assertMatch(done.out, /service a\.cf +replaced +server-reload = always\n.*kept\ncommitted in /);
+  await acceptsNoMore(first);
   assert(await answering(port) !== first);
   site.serve("a.cf", { mode: "coroutine", service: port, "server-command": failing(site) });
   const undone = await zcHere(site, "reload");
@@ -91,6 +92,7 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   // A whole reload starts what was stopped.
   assertEquals((await becomes(client, "a.cf", "ready")).wanted, 2);
   assertEquals((await serviceOf(client, "b.cf")).wanted, 2);
+  await acceptsNoMore(other);
   assert(other !== await answering(b));
   const wrong = await zcHere(site, "reload", "a.fc");
   assertEquals(wrong.code, 2);

@@ -3,7 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import type { Status } from "../../src/control/status.ts";
 import { greeted } from "../support/client.ts";
 import { controlOf } from "../support/commands.ts";
-import { Site } from "../support/master.ts";
+import { pidIn, Site } from "../support/master.ts";
+import { acceptsNoMore } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 async function statusOf(site: Site): Promise<Status> {
@@ -95,6 +96,7 @@ Deno.test("no count falls over an upgrade, and what the old generation still doe
   const watcher = new Watcher(site);
   await eventually(() => watcher.looks > 2, { what: "a look" });
   await master.upgrade();
+  await acceptsNoMore(pidIn(kept[0]));
   const young = await greeted(port);
   const seen = await eventually(async () => {
     const status = await statusOf(site);

@@ -3,6 +3,7 @@
 import { assertNotEquals, assertStringIncludes } from "@std/assert";
 import { greeted } from "../support/client.ts";
 import { answering, Master, MODES, pidIn, SERVERS, Site } from "../support/master.ts";
+import { acceptsNoMore } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
 
 /** What resolves the imports of a script outside of this project. */
@@ -91,9 +92,11 @@ Deno.test("a reload runs the release that a link leads to by now, and the next o
   // Only a reload changes the release.
   Deno.kill(pid, "SIGKILL");
   await master.logs(/release r1/, 2);
+  const second = await answering(port);
   await master.reload();
   await master.logs(/the working directory ".*\/current" leads to ".*\/r2" now/);
   await master.logs(/release r2/);
+  await acceptsNoMore(second);
 
   point(site, "current", "r3");
   for (const name of ["r1", "r2"]) Deno.removeSync(site.dir.file(name), { recursive: true });

@@ -9,7 +9,7 @@ import { existsSync } from "@std/fs/exists";
 import { type Client, type Greeted, greeted, type Target } from "./client.ts";
 import type { Ended, TestProcess } from "./processes.ts";
 import { Master, pidIn, type Site } from "./master.ts";
-import type { ProcessInfo } from "./proc.ts";
+import { listeningSockets, type ProcessInfo } from "./proc.ts";
 import { TempDir } from "./temp.ts";
 import { eventually } from "./wait.ts";
 
@@ -211,6 +211,26 @@ export class CMaster extends Master {
  */
 export async function gone(pid: number, withinMs?: number): Promise<void> {
   await eventually(() => !isRunning(pid), { what: `the end of process ${pid}`, withinMs });
+}
+
+/**
+ * Waits until a server accepts no more connections over TCP, or has ended. At the end of a reload or an upgrade the
+ * old servers have been told to stop, and hear of it a moment later.
+ *
+ * @param pid Which one.
+ */
+export async function acceptsNoMore(pid: number): Promise<void> {
+  await eventually(() => !isListening(pid), { what: `process ${pid} to accept no more` });
+}
+
+function isListening(pid: number): boolean {
+  try {
+    return listeningSockets(pid).length > 0;
+  } catch (error) {
+    // It may have ended meanwhile.
+    if (isRunning(pid)) throw error;
+    return false;
+  }
 }
 
 /**
