@@ -3,6 +3,7 @@ import { HttpClient } from "../server/http_client.ts";
 import { HttpLoad } from "../server/http_load.ts";
 import { zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
+import { acceptsNoMore } from "../support/peers.ts";
 import { eventually, GOES_ON_MS } from "../support/wait.ts";
 
 const SERVER = new URL("../support/servers/node_http.ts", import.meta.url).pathname;
@@ -52,11 +53,17 @@ Deno.test("a reload loses no request of serveNode() with node:http and Express, 
   }));
   await master.logs(/slow/, services.length);
   const stops = begun.map(async ({ name, old, idle, isByItself }) => {
+    if (!isByItself) {
+      // Who has a connection is served once more, and told to close it. It is asked all the time, since it may not
+      // stay idle for long after the stop.
+      await eventually(async () => {
+        const { status, body, headers } = await idle.get("/");
+        assertEquals([status, body], [200, `${old} /`], name);
+        return headers.get("connection") === "close";
+      }, { what: `the last answer of ${name}` });
+    }
     await master.logs(new RegExp(`\\[${old}\\] beforeSoftstop`));
-    if (isByItself) return;
-    // Who has a connection is served once more, and told to close it; at once, since it may not stay idle for long.
-    const last = await idle.get("/");
-    assertEquals([last.body, last.headers.get("connection")], [`${old} /`, "close"], name);
+    await acceptsNoMore(old);
   });
   await master.reload();
   await Promise.all(stops);
