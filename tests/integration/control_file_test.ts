@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { ControlClient } from "../../src/control/client.ts";
+import { controlAt } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
 import { TempDir } from "../support/temp.ts";
 import { within } from "../support/wait.ts";
@@ -30,7 +31,7 @@ Deno.test("a reload opens the control socket anew if its file was removed, and a
   await master.reload();
   await first.closed();
   const pid = async () => {
-    using client = await ControlClient.connect(path);
+    using client = await controlAt(path);
     return (await client.request("hello")).pid;
   };
   assertEquals(await pid(), master.pid);
@@ -51,7 +52,7 @@ Deno.test("a reload opens the control socket and the status socket where that fa
   Deno.mkdirSync(directory);
   await master.reload();
   for (const path of paths) {
-    using client = await ControlClient.connect(path);
+    using client = await controlAt(path);
     assertEquals((await client.request("hello")).pid, master.pid);
   }
   await master.stop();
@@ -68,7 +69,7 @@ Deno.test("a reload moves the control socket where its settings say, and is answ
   assertEquals((await client.request("reload"))?.outcome, "committed");
   await within(client.closed(), { what: "the end of the former socket" });
   assertEquals(existsSync(before), false);
-  using moved = await ControlClient.connect(path);
+  using moved = await controlAt(path);
   assertEquals((await moved.request("hello")).pid, master.pid);
   site.write("all.gcf", { "master-control": "off" });
   assertEquals((await moved.request("reload"))?.outcome, "committed");
@@ -76,7 +77,7 @@ Deno.test("a reload moves the control socket where its settings say, and is answ
   assertEquals([existsSync(path), existsSync(before)], [false, false]);
   site.remove("all.gcf");
   await master.reload();
-  using last = await ControlClient.connect(before);
+  using last = await controlAt(before);
   assertEquals((await last.request("hello")).pid, master.pid);
   await master.stop();
 });

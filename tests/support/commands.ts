@@ -75,12 +75,21 @@ export async function zc(site: Site, ...args: readonly string[]): Promise<Ran> {
  *
  * @param site Whose master.
  */
-export async function controlOf(site: Site): Promise<ControlClient> {
+export function controlOf(site: Site): Promise<ControlClient> {
+  return controlAt(`${site.pidFile}.sock`);
+}
+
+/**
+ * Connects to a control socket or a status socket, as soon as it is there.
+ *
+ * @param path Its path.
+ */
+export async function controlAt(path: string): Promise<ControlClient> {
   return await eventually(async () => {
     try {
-      return await ControlClient.connect(`${site.pidFile}.sock`);
+      return await ControlClient.connect(path);
     } catch (error) {
-      // Between two masters nobody has it for a moment.
+      // Between two masters, and two places of one, nobody has it for a moment.
       const { NotFound, ConnectionRefused } = Deno.errors;
       if (!(error instanceof NotFound || error instanceof ConnectionRefused)) throw error;
     }

@@ -458,18 +458,19 @@ export class Master {
   }
 
   /**
-   * Sends SIGUSR2, and waits until another master has taken over; this object is that one then.
+   * Sends SIGUSR2, and waits until another master has taken over, and has its sockets; this object is that one then.
    *
    * @returns The process id of the old one.
    */
   async upgrade(): Promise<number> {
-    const old = this.pid;
+    const old = this.pid, isMaster = /this is the master now/, before = this.logged(isMaster);
     this.signal("SIGUSR2");
     this.pid = await eventually(() => {
       const pid = Number(Deno.readTextFileSync(this.#site.pidFile));
       return pid !== old && pid;
     }, { what: "the pid of another master" });
     await this.logs(new RegExp(`process ${this.pid} has taken over`));
+    await this.logs(isMaster, before + 1);
     return old;
   }
 
