@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { mayChangeUser } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
+import { controlOf } from "../support/commands.ts";
 import { id, statusLine } from "../support/credentials.ts";
 import { installationFor, OWN_INSTALLATION } from "../support/installation.ts";
 import { type MasterOptions, pidIn, Site } from "../support/master.ts";
@@ -182,18 +183,24 @@ Deno.test("a reload goes back where the new version of the program can't serve, 
   const program = new Program(site);
   const { aio } = program.serveBoth({ "server-reload": "changed" });
   const master = await site.start(program.options);
-  using client = await greeted(aio);
+  using client = await greeted(aio), control = await controlOf(site);
+  /** Those that serve, without those that drain since an earlier reload. */
+  const serving = async () => {
+    const { services } = await control.request("status");
+    return services.flatMap(({ processes }) => processes)
+      .flatMap(({ pid, state }) => state === "ready" ? [pid] : []);
+  };
   // The files of the modules become known only after the start.
-  const { pids } = await eventually(async () => {
-    const pids = master.servers().map(({ pid }) => pid);
+  const pids = await eventually(async () => {
+    const before = await serving();
     await master.reload();
-    const after = master.servers().map(({ pid }) => pid);
-    return pids.join() === after.join() && { pids };
+    return `${before}` === `${await serving()}` && before;
   }, { what: "a reload that replaces nothing" });
+  assertEquals(pids.length, 2);
   program.install("broken", `if (Deno.args[0]?.startsWith("--zc-server=")) Deno.exit(1);`);
   assertEquals((await master.reloadUndone()).split(" ").sort(), ["aio.cf", "coroutine.cf"]);
   assertEquals(await client.ask("still here"), "still here");
-  assertEquals(master.servers().filter(({ pid }) => pids.includes(pid)).length, pids.length);
+  assertEquals(await serving(), pids);
   client.close();
   await master.stop();
 });
