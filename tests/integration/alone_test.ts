@@ -167,6 +167,8 @@ Deno.test("a server that is started without a mode gives a command to copy, whic
   const copied = command.replace("8899", String(port));
   const server = site.execute(["sh", "-c", `exec ${copied}`], { env: withDenoInPath(site) });
   await eventually(() => listenerInode(port) !== undefined, { what: "the listener" });
+  // It takes the signal by then.
+  (await greeted(port)).close();
   server.signal("SIGTERM");
   assertEquals((await server.ended()).code, 0);
 });

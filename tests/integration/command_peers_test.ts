@@ -1,12 +1,12 @@
 /** Commands, and whoever listens at the control socket in the place of a master. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { existsSync } from "@std/fs/exists";
 import { ControlClient } from "../../src/control/client.ts";
 import { mayChangeUser } from "../../src/os/user/credentials.ts";
 import { type Ran, runHere } from "../support/commands.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { Site } from "../support/master.ts";
 import { NOBODY } from "../support/privileges.ts";
+import { listenerInode } from "../support/proc.ts";
 import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
 
@@ -135,7 +135,7 @@ Deno.test("root's commands ask no master of a user who does not own both the pid
     "while True: listener.accept()[0].close()",
   ];
   site.execute([...plainPython(), "-c", listening.join("\n"), socket, `${NOBODY}`]);
-  await eventually(() => existsSync(socket), { what: "the socket" });
+  await eventually(() => listenerInode(socket) !== undefined, { what: "the socket" });
   const status = () => runHere(["status", "-pid-file", site.pidFile]);
   for (const owner of [undefined, 0]) {
     if (owner === 0) Deno.writeTextFileSync(site.pidFile, "");

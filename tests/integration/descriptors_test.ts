@@ -133,6 +133,7 @@ Deno.test(`after ${RESTARTS} restarts and ${RELOADS} reloads and refused ones, a
   site.write("b.cf", { ...restless, "server-proc-count": 0 });
   const master = await site.start();
   await master.logs(/\] descriptors /);
+  await master.logs(/all services are ready/);
   const isSettled = () => master.servers().length === 1;
   await eventually(isSettled, { what: "one process" });
   const before = kindsOf(master.pid);

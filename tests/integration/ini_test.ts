@@ -27,6 +27,7 @@ Deno.test("a master serves the sections of an INI file, and a reload reads it ag
   // Every user of the machine can read them.
   assert(master.servers().every(({ argv }) => !argv.includes("007")));
 
+  await master.logs(/all services are ready/);
   // Commands find the master by the same file.
   for (const command of ["status", "plan", "check", "doctor"]) {
     const asked = site.run([command, "-config", file, "--json"]);
