@@ -4,6 +4,7 @@ import { SysError } from "../../src/os/ffi/errors.ts";
 import { describeListener } from "../../src/os/net/socket.ts";
 import { openListener } from "../../src/os/net/open_listener.ts";
 import { flagsOf, leavesNothingOpen } from "../support/descriptors.ts";
+import { ReservedPort } from "../support/ports.ts";
 import { firstOrdinaryPort, mayUsePrivilegedPorts } from "../support/privileges.ts";
 import { startFunction } from "../support/processes.ts";
 import { within } from "../support/wait.ts";
@@ -55,7 +56,9 @@ Deno.test("openListener() opens [::] and 0.0.0.0 on the same port, each for its 
   await leavesNothingOpen(async () => {
     assert(opensOnOnePort("::", "0.0.0.0"));
     assert(opensOnOnePort("0.0.0.0", "::"));
-    const { fd, port } = openInet("::");
+    // Nobody else can listen there on IPv4.
+    using reserved = new ReservedPort();
+    const { fd, port } = openInet("::", reserved.port);
     (await Deno.connect({ hostname: "::1", port })).close();
     const refused = await Deno.connect({ hostname: "127.0.0.1", port }).catch((error) => error);
     assert(refused instanceof Deno.errors.ConnectionRefused, String(refused));

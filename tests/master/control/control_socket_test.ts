@@ -15,7 +15,7 @@ import {
 import { type CommandHandlers, ControlError } from "../../../src/master/control/requests.ts";
 import { systemClock } from "../../../src/os/clock/clock.ts";
 import { Poller } from "../../../src/os/fd/poller.ts";
-import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { countedDescriptors, leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction } from "../../support/processes.ts";
 import { TempDir } from "../../support/temp.ts";
 import { eventually, within } from "../../support/wait.ts";
@@ -385,7 +385,7 @@ Deno.test("more clients than may be connected are closed, even if they never rea
     services: [{ id, change: "left", why: "" } as const],
     listeners: [],
   });
-  const openFiles = () => Deno.readDirSync("/proc/self/fd").toArray().length;
+  const openFiles = () => countedDescriptors().size;
   await withSocket({ plan }, async (path) => {
     const before = openFiles(), clients: RawClient[] = [];
     for (let i = 0; i < 40; i++) {
