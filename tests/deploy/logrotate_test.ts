@@ -1,7 +1,7 @@
 /** deploy/logrotate with logrotate(8) and a master that writes its log to a file. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { greeted } from "../support/client.ts";
+import { greetedOnceOpen } from "../support/client.ts";
 import { MASTER_PROGRAM, Site } from "../support/master.ts";
 import { NOBODY } from "../support/privileges.ts";
 import { eventually } from "../support/wait.ts";
@@ -34,7 +34,7 @@ Deno.test("logrotate renames the log, and no line is lost or written to the rena
   const master = site.execute([
     ...[Deno.execPath(), "run", "-A", MASTER_PROGRAM, "-C", site.conf, "-pid-file", site.pidFile],
   ], { prefix: ["sh", "-c", 'exec "$@" >> "$0" 2>&1', log] });
-  using client = await eventually(() => greeted(port).catch(() => undefined), { what: "a server" });
+  using client = await greetedOnceOpen(port);
   assertMatch(await logrotate("--debug"), /rotating pattern/);
 
   const holds = (name: string, text: string) =>

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { greeted } from "../support/client.ts";
+import { greeted, greetedOnceOpen } from "../support/client.ts";
 import { MASTER_PROGRAM, pidText, Site } from "../support/master.ts";
 import { CMaster, peer } from "../support/peers.ts";
 import { TestProcess } from "../support/processes.ts";
@@ -132,15 +132,7 @@ Deno.test("a signal that comes as soon as the pid is in its file is obeyed", asy
       }
       master.signal(signal);
       if (signal === "SIGHUP") {
-        await eventually(async () => {
-          try {
-            (await greeted(port)).close();
-            return true;
-          } catch (error) {
-            if (error instanceof Deno.errors.ConnectionRefused) return false;
-            throw error;
-          }
-        }, { what: "an answer" });
+        (await greetedOnceOpen(port)).close();
         master.signal("SIGTERM");
       }
       const { code, signal: endedBy, stderr } = await master.ended();
@@ -169,7 +161,8 @@ Deno.test("a control script can start, reload and stop a master", async () => {
     return [code, stdout.trim()];
   };
   const setting = async () => {
-    using client = await greeted(port);
+    // The script waits for the lock, which the master has before it opens its addresses.
+    using client = await greetedOnceOpen(port);
     return await client.ask("setting own");
   };
   assertEquals(await control("stop"), [1, "does not run"]);

@@ -82,7 +82,8 @@ Deno.test("a reload keeps the listeners that are named again, opens new ones and
   site.serve("new.cf", { mode: "aio", service: `name://127.0.0.1:${moved}` });
   await master.reload();
   await Promise.all([master.serving("removed.cf", 0), master.serving("added.cf", 1)]);
-  assert(await isRefused(removed));
+  // A process that has ended by its name may still hold its descriptors.
+  await eventually(() => isRefused(removed), { what: "the removed listener to be closed" });
   const [pid] = await master.serving("new.cf", 1);
   assertEquals(await waiting.line(), `aio ${pid} name inet`);
   waiting.close();
@@ -176,11 +177,13 @@ Deno.test("a hundred SIGHUPs in a burst end in the right state", async () => {
     most = Math.max(most, pids.length);
     return pids.length === 2 && pids.every((pid) => !old.includes(pid));
   }, { what: "two new processes", withinMs: 20_000 });
-  const pids = await master.serving("a.cf", 2);
-  using client = await greeted(port);
-  assertEquals(await client.ask("setting own"), "last");
-  assert(pids.includes(pidIn(client)));
-  client.close();
+  // The burst may have brought a second reload, which replaces them once more.
+  const pids = await eventually(async () => {
+    const pids = await master.serving("a.cf", 2);
+    using client = await greeted(port);
+    assertEquals(await client.ask("setting own"), "last");
+    return pids.includes(pidIn(client)) && pids;
+  }, { what: "an answer of the processes that stay" });
   // No reload is under way any more.
   await master.reload();
   await master.reaps(pids);

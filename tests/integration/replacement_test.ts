@@ -35,6 +35,7 @@ async function isAnsweredByAnother(master: Master, { file, port }: Service): Pro
     assertEquals(await client.ask("echo served"), "served");
   }
   const death = new RegExp(`${file}: process \\d+ ended after \\S+ \\S+: signal SIGKILL`);
+  await master.logs(death, 2);
   assertEquals(master.logged(death), 2);
   assertEquals(await master.serving(file, 1), [pid]);
 }

@@ -1,5 +1,6 @@
 /** A server in one call: each kind of service, its settings, and its mistakes. */
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { fetchText } from "../server/http_client.ts";
 import { Client, greeted, isRefused } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 import { TEST_CERT, testCertificate } from "../support/tls.ts";
@@ -21,10 +22,6 @@ const listOf = (all: Readonly<Record<string, string>>) =>
 
 const portOf = (address: string) => Number(address.split(":")[1]);
 
-async function answer(url: string, client?: Deno.HttpClient): Promise<string> {
-  return await (await fetch(url, { ...(client && { client }) })).text();
-}
-
 Deno.test("serve() serves each kind of service, over a reload, up to the end of what it was told to close", async () => {
   await using site = new Site();
   const all = addresses(site), { certFile, keyFile } = testCertificate(site.dir);
@@ -38,12 +35,12 @@ Deno.test("serve() serves each kind of service, over a reload, up to the end of 
   });
   const master = await site.start();
   const [, pid] = await master.logs(/ready is process (\d+)/);
-  const before = await answer(`http://${all.web}`);
+  const before = await fetchText(`http://${all.web}`);
   assertEquals(before, `good day 4 120000 ${pid}`);
-  assertEquals(await answer(`http://${all.app}`), "an application for 127.0.0.1");
+  assertEquals(await fetchText(`http://${all.app}`), "an application for 127.0.0.1");
   using secure = Deno.createHttpClient({ caCerts: [TEST_CERT] });
-  assertEquals(await answer(`https://localhost:${portOf(all.secure)}`, secure), "over TLS");
-  assertEquals(await answer(`http://${all.node}`), "by node");
+  assertEquals(await fetchText(`https://localhost:${portOf(all.secure)}`, secure), "over TLS");
+  assertEquals(await fetchText(`http://${all.node}`), "by node");
   Deno.writeTextFileSync(site.dir.file("jobs"), "one\n");
   await master.logs(/job one\n/);
 
@@ -60,7 +57,7 @@ Deno.test("serve() serves each kind of service, over a reload, up to the end of 
   await master.reload();
   assertEquals([await waiting.line(), await waiting.ending()], ["bye", "end of file"]);
   await master.logs(/closed what was open\n/);
-  const after = await answer(`http://${all.web}`);
+  const after = await fetchText(`http://${all.web}`);
   assertMatch(after, /^good day 4 120000 \d+$/);
   assertNotEquals(after, before);
   await master.stop();
@@ -99,14 +96,14 @@ for (const permissions of ["all", "--allow-read --allow-env"]) {
     });
     const master = await site.start();
     const [, pid] = await master.logs(/ready is process (\d+)/);
-    assertEquals(await answer(`http://${careless}`), "answered");
+    assertEquals(await fetchText(`http://${careless}`), "answered");
     await master.logs(
       /unhandled rejection \(service careless\), is an await missing\? Error: a fault that is not waited for\n +at forgotten \(.*serve\.ts:\d+:\d+\)/,
     );
     await master.logs(/uncaught error \(service careless, node, web\): Error: a fault of a timer/);
-    assertEquals(await answer(`http://${node}/forgotten`), "by node");
+    assertEquals(await fetchText(`http://${node}/forgotten`), "by node");
     await master.logs(/unhandled rejection \(service node\), is an await missing\?/);
-    assertStringIncludes(await answer(`http://${web}`), ` ${pid}`);
+    assertStringIncludes(await fetchText(`http://${web}`), ` ${pid}`);
     await master.stop();
   });
 
@@ -174,7 +171,7 @@ Deno.test("serve() opens the addresses of the program itself when it is started 
   });
   const text = await eventually(async () => {
     if (await isRefused(port)) return undefined;
-    return await answer(`http://127.0.0.1:${port}`);
+    return await fetchText(`http://127.0.0.1:${port}`);
   }, { what: "an answer" });
   assertEquals(text, `hello 4 30000 ${process.pid}`);
   process.signal("SIGTERM");

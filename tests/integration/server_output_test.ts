@@ -270,6 +270,7 @@ Deno.test("logs --follow shows equal lines each, and log-format = json has the o
   await eventually(() => following.stdout.match(/"text":"same"/g)?.length === 3, { what: "lines" });
   master.signal("SIGHUP");
   await eventually(() => following.stdout.match(/"text":"same"/g)?.length === 6, { what: "more" });
+  await master.logs(/"Body":"same"/, 6);
   const lines = master.log.split("\n").filter((line) => line.includes('"Body":"same"'));
   assertEquals(lines.length, 6);
   const { Resource, Attributes } = JSON.parse(lines[0]);

@@ -5,7 +5,7 @@
 
 import { assertEquals } from "@std/assert";
 import { SIGNALS } from "../../src/os/process/signals.ts";
-import { type Client, greeted } from "../support/client.ts";
+import { type Client, greeted, greetedOnceOpen } from "../support/client.ts";
 import { statusLine } from "../support/credentials.ts";
 import { giveTimeToOpen, startWitness, untilGrownUp } from "../support/inspector.ts";
 import { type Master, MASTER_PROGRAM, pidIn, SERVERS, Site } from "../support/master.ts";
@@ -338,8 +338,7 @@ Deno.test("an output that is as large as a file may be ends no process", async (
   const process = site.execute([...argv, "-C", site.conf, "-pid-file", site.pidFile], {
     prefix: ["sh", "-c", limited, log],
   });
-  const connected = () => greeted(port).catch(() => undefined);
-  const client = await eventually(connected, { what: "the server" });
+  const client = await greetedOnceOpen(port);
   Deno.kill(process.pid, "SIGUSR1");
   await turns(client);
   client.close();

@@ -161,8 +161,8 @@ Deno.test("both modes: a process ends by stopNotify() and exit-after in its time
   const master = await site.start();
   await Promise.all(services.map(async ({ mode, stops }) => {
     using first = await greeted(stops);
-    assertEquals(await first.ask("stop 1"), "stopping");
     const startMs = performance.now();
+    assertEquals(await first.ask("stop 1"), "stopping");
     await isServed(first);
     assertEquals(await first.ending(), "end of file");
     assert(performance.now() - startMs > 0.9 * SECOND, mode);
@@ -184,7 +184,10 @@ Deno.test("both modes: a process ends by stopNotify() and exit-after in its time
     await isServed(client);
     assertEquals(await client.ending(), "end of file");
     const elapsed = performance.now() - startMs;
-    assert(elapsed > 0.5 * SECOND && elapsed < 20 * SECOND, `${mode}: ${elapsed} ms`);
+    assert(elapsed < 20 * SECOND, `${mode}: ${elapsed} ms`);
+    // By the clock of the master: the greeting may have come long after the start.
+    const ended = `process ${pidIn(client)} ended after [1-9]\\S* s: exit code 0`;
+    await master.logs(new RegExp(ended));
     using next = await greeted(exits);
     assertNotEquals(pidIn(next), pidIn(client));
     next.close();

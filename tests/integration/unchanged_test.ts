@@ -1,5 +1,6 @@
 /** Programs that know nothing of their master: each way to open an address, and each way to end. */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { fetchText } from "../server/http_client.ts";
 import { HttpLoad } from "../server/http_load.ts";
 import { Client } from "../support/client.ts";
 import { Site } from "../support/master.ts";
@@ -10,10 +11,6 @@ import { eventually } from "../support/wait.ts";
 const CLONE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 const DENO = { "server-protocol": "deno" };
-
-async function answer(url: string): Promise<string> {
-  return await (await fetch(url)).text();
-}
 
 /** Two clients for each port. */
 function loadOn(...ports: readonly number[]): HttpLoad {
@@ -46,12 +43,12 @@ Deno.test("programs without a changed line are served by the sockets of the mast
   const before = master.servers().map(({ pid }) => pid);
   assertEquals(before.length, 4);
 
-  const told = JSON.parse(await answer(`http://127.0.0.1:${app}`));
+  const told = JSON.parse(await fetchText(`http://127.0.0.1:${app}`));
   assert(before.includes(told.pid));
   assertEquals(told, { pid: told.pid, args: ["one", "two"], main: true, variables: [] });
-  assertMatch(await answer(`http://127.0.0.1:${web}`), /^asking true \d+\n$/);
-  assertEquals(await answer(`http://127.0.0.1:${web}/fault`), "mended");
-  assertMatch(await answer(`http://127.0.0.1:${node}`), /^node \d+\n$/);
+  assertMatch(await fetchText(`http://127.0.0.1:${web}`), /^asking true \d+\n$/);
+  assertEquals(await fetchText(`http://127.0.0.1:${web}/fault`), "mended");
+  assertMatch(await fetchText(`http://127.0.0.1:${node}`), /^node \d+\n$/);
   const addr = `\\{"transport":"tcp","hostname":"127\\.0\\.0\\.1","port":${web}\\}`;
   await master.logs(new RegExp(`addr ${addr}\n`));
   await master.logs(new RegExp(`onListen ${addr}\n`));
@@ -86,7 +83,7 @@ Deno.test("programs without a changed line are served by the sockets of the mast
   ) {
     await master.logs(new RegExp(`\\] ${text}\n`));
   }
-  assertNotEquals(JSON.parse(await answer(`http://127.0.0.1:${app}`)).pid, told.pid);
+  assertNotEquals(JSON.parse(await fetchText(`http://127.0.0.1:${app}`)).pid, told.pid);
   await master.stop();
 });
 
@@ -107,10 +104,10 @@ Deno.test("a program without FFI is served as well, and a standby of one with it
   await master.logs(/all services are ready/);
   await using load = loadOn(app);
   await eventually(() => load.answered > 4, { what: "answers" });
-  const { pid } = JSON.parse(await answer(`http://127.0.0.1:${web}`));
+  const { pid } = JSON.parse(await fetchText(`http://127.0.0.1:${web}`));
   await master.logs(/loaded is process/);
   Deno.kill(pid, "SIGKILL");
-  await eventually(async () => JSON.parse(await answer(`http://127.0.0.1:${web}`)).pid !== pid, {
+  await eventually(async () => JSON.parse(await fetchText(`http://127.0.0.1:${web}`)).pid !== pid, {
     what: "an answer of the standby",
   });
   await master.reload();
@@ -131,7 +128,7 @@ Deno.test("an address that no service has is opened by the program, with one war
   });
   const master = await site.start();
   const [, other] = await master.logs(/\] other (\d+)\n/);
-  assertEquals(await answer(`http://127.0.0.1:${other}`), "other");
+  assertEquals(await fetchText(`http://127.0.0.1:${other}`), "other");
   const line = await master.logs(/warn other\[\d+\] Cannot pass on .*\n/);
   assertEquals(
     line[0].replace(/^.*?Cannot/, "Cannot"),
@@ -155,7 +152,7 @@ Deno.test("a program that closes its last listener ends, and another process tak
   const master = await site.start();
   for (const [index, how] of ["shutdown", "abort", "shutdown"].entries()) {
     await eventually(() => master.logged(/\] listens$/) === index + 1, { what: "a listener" });
-    const text = await answer(`http://127.0.0.1:${port}/${how}`).catch((error) => error.name);
+    const text = await fetchText(`http://127.0.0.1:${port}/${how}`).catch((error) => error.name);
     assertEquals(text, how === "abort" ? "TypeError" : "shutdown");
     await master.logs(/\] finished\n/, index + 1);
     await master.logs(/the program has closed its last listener: this process ends/, index + 1);
@@ -182,8 +179,8 @@ Deno.test("a handler of SIGTERM is called once, and has the time of the stop aft
   await master.reload();
   await master.reaps(before);
   for (const how of all) {
-    assertEquals(master.logged(new RegExp(`${how} is told \\d`)), 1);
     await master.logs(new RegExp(`${how} has written 1\n`));
+    assertEquals(master.logged(new RegExp(`${how} is told \\d`)), 1);
   }
   assertEquals(master.logged(/hangs/), 0);
   await master.stop();

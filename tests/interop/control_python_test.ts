@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { Site } from "../support/master.ts";
 
 /** Asks for the status, changes something, and watches the answers, with nothing but a socket. */
@@ -46,6 +46,6 @@ Deno.test("a client in python3 asks for the status, reloads, and stops the maste
     "closed",
     "",
   ]);
-  assertMatch(master.log, /stopping;/);
+  await master.logs(/stopping;/);
   await master.stopped();
 });

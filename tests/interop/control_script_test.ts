@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
-import { greeted, isRefused } from "../support/client.ts";
+import { greetedOnceOpen, isRefused } from "../support/client.ts";
 import { MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { isRunning, peer, successorOf } from "../support/peers.ts";
 import { eventually } from "../support/wait.ts";
@@ -54,7 +54,8 @@ Deno.test("the control script starts, reloads, restarts and stops the master", a
   assertEquals(await control(site, "stop"), { code: 1, output: "it is not running\n" });
   assertEquals(await control(site, "reload"), { code: 1, output: "it is not running\n" });
   assertEquals(await control(site, "start"), { code: 0, output: "" });
-  const first = await greeted(ports[0]);
+  // The script waits for the lock, which the master has before it opens its addresses.
+  const first = await greetedOnceOpen(ports[0]);
   assertMatch(masterPid(site), /^\d+\n+$/);
   assertEquals(masterPid(site).length, 10);
   assertEquals(await control(site, "start"), { code: 1, output: "it is running already\n" });
@@ -74,7 +75,7 @@ Deno.test("the control script starts, reloads, restarts and stops the master", a
   const before = masterPid(site);
   assertEquals(await control(site, "restart"), { code: 0, output: "" });
   assert(masterPid(site) !== before);
-  const third = await greeted(ports[1]);
+  const third = await greetedOnceOpen(ports[1]);
   assertEquals(await third.ask("echo hello"), "hello");
   third.close();
 
@@ -108,10 +109,8 @@ Deno.test("a restart by the control script ends with a running system, whatever 
   // And one is stopped.
   site.serve("hung.cf", { mode: "aio", service: ports.hung });
   assertEquals(await control(site, "start"), { code: 0, output: "" });
-  const clients = await Promise.all([ports.c, ports.kept, ports.hung].map(greeted));
-  const web = await eventually(() => Deno.connect({ port: ports.http }).catch(() => undefined), {
-    what: "a connection to the server of HTTP",
-  });
+  const clients = await Promise.all([ports.c, ports.kept, ports.hung].map(greetedOnceOpen));
+  const web = await Deno.connect({ port: ports.http });
   const hung = pidIn(clients[2]);
   Deno.kill(hung, "SIGSTOP");
 

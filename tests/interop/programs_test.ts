@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type Master, Site } from "../support/master.ts";
-import { remotePortsOf, tcpSockets } from "../support/proc.ts";
+import { remotePortsOf, suspend, tcpSockets } from "../support/proc.ts";
 import { startDeno, type TestProcess } from "../support/processes.ts";
 import type { ClientReport, ClientTarget } from "../support/program_clients.ts";
 import { type Program, PROGRAMS, PROGRAMS_FOLDER, versionOf } from "../support/programs.ts";
@@ -139,10 +139,10 @@ async function haveAll(master: Master, old: readonly number[] = []): Promise<voi
 }
 
 /** Kills a process of each program, and returns the client's ports of the connections that it had. */
-function killOneEach(master: Master): ReadonlyMap<string, ReadonlySet<number>> {
+async function killOneEach(master: Master): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
   const victims = readyServers(master).entries().map(([name, [pid]]) => ({ name, pid })).toArray();
-  // A stopped process accepts no more, so what it holds now is what ends with it.
-  for (const { pid } of victims) Deno.kill(pid, "SIGSTOP");
+  // A suspended process accepts no more, so what it holds now is what ends with it.
+  for (const { pid } of victims) await suspend(pid);
   const sockets = tcpSockets();
   const held = victims.map(({ name, pid }) => [name, remotePortsOf(pid, sockets)] as const);
   for (const { pid } of victims) Deno.kill(pid, "SIGKILL");
@@ -177,7 +177,7 @@ async function findOut(site: Site): Promise<Findings> {
   await haveAll(master, old);
   await clients.haveMoreThan(before);
   const between = await clients.report();
-  const held = killOneEach(master);
+  const held = await killOneEach(master);
   await haveAll(master);
   await clients.haveMoreThan(between);
   const after = await clients.finish();

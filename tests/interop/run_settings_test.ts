@@ -274,6 +274,7 @@ Deno.test("--debug-config prints the settings of the master and of a server", as
   site.write("all.gcf", { color: "blue", "master-stop-timeout": "5s" });
   const master = site.run(["-C", site.conf, "--debug-config", "-pid-file", site.pidFile]);
   await master.complains(/listeners: /);
+  await master.prints(/pid-file = .*\n/);
   assertEquals(master.stdout.trim().split("\n"), [
     "color = blue",
     "master-stop-timeout = 5s",
@@ -284,6 +285,7 @@ Deno.test("--debug-config prints the settings of the master and of a server", as
   const args = ["-server-config-path", site.conf, "-server-service", `127.0.0.1:${port}`];
   const server = site.run(["alone", ...args, "--debug-config"], { program: SERVERS.coroutine });
   await server.complains(/serviceRegister/);
+  await server.prints(/debug-config = yes\n/);
   assertEquals(server.stdout.trim().split("\n"), [
     "color = blue",
     "master-stop-timeout = 5s",

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
+import { fetchText } from "../server/http_client.ts";
 import { Client, type Target } from "../support/client.ts";
 import { Site } from "../support/master.ts";
 import { gone, peer } from "../support/peers.ts";
@@ -161,7 +162,7 @@ Deno.test("a packaged daemon serves its socket from systemd's protocol; without 
     return assertStringIncludes(await site.refusal(), text);
   }
   const master = await site.start();
-  const page = () => fetch(`http://127.0.0.1:${port}/page`).then((response) => response.text());
+  const page = () => fetchText(`http://127.0.0.1:${port}/page`);
   assertEquals(await page(), "hello\n");
   const [{ pid }] = master.servers();
   assertEquals(descriptorsOf(pid).get(3), `socket:[${listenerInode(port)}]`);

@@ -4,7 +4,7 @@ import { hasProgram, runClient } from "../support/mail_clients.ts";
 import { example, type Master } from "../support/master.ts";
 import type { InBrowser } from "../support/browser.ts";
 import { PostgreSql } from "../support/postgresql.ts";
-import { remotePortsOf } from "../support/proc.ts";
+import { remotePortsOf, suspend } from "../support/proc.ts";
 import { type FollowerEnd, WebClients, type WebReport, WebSystem } from "../support/web_system.ts";
 import { eventually, within } from "../support/wait.ts";
 
@@ -26,10 +26,10 @@ function endsSince(before: WebReport, after: WebReport, kind: "WebSocket" | "SSE
 }
 
 /** Kills a process that a follower is connected to; its id, and the ports of its clients. */
-function killOne({ followers }: WebReport): { pid: number; ports: Set<number> } {
+async function killOne({ followers }: WebReport): Promise<{ pid: number; ports: Set<number> }> {
   const pid = followers.map(({ process }) => process).find((process) => process !== undefined)!;
-  // A stopped process accepts no more, so what it holds now is what ends with it.
-  Deno.kill(pid, "SIGSTOP");
+  // A suspended process accepts no more, so what it holds now is what ends with it.
+  await suspend(pid);
   const ports = remotePortsOf(pid);
   Deno.kill(pid, "SIGKILL");
   return { pid, ports };
@@ -162,7 +162,7 @@ Deno.test("examples/web: pages, JSON, uploads, WebSockets and event streams over
   });
 
   await t.step("a killed process takes its own connections with it, and no others", async () => {
-    const { pid, ports } = killOne(before);
+    const { pid, ports } = await killOne(before);
     await haveProcesses(master, [pid]);
     const after = await clients.haveMore();
     const lost = after.lost.slice(before.lost.length);

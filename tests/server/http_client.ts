@@ -7,6 +7,17 @@
 import { TEST_CERT } from "../support/tls.ts";
 import { within } from "../support/wait.ts";
 
+/**
+ * Fetches a text over a connection of its own: a kept one may be that of a process that has ended.
+ *
+ * @param url Where from.
+ * @param client Whose certificates to trust; default those of the system.
+ */
+export async function fetchText(url: string, client?: Deno.HttpClient): Promise<string> {
+  const headers = { connection: "close" };
+  return await (await fetch(url, { headers, ...(client && { client }) })).text();
+}
+
 /** An answer. */
 export interface HttpAnswer {
   readonly status: number;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { within } from "./wait.ts";
+import { eventually, within } from "./wait.ts";
 
 /** Where a client connects: a port of 127.0.0.1, or the path of a unix socket. */
 export type Target = number | string;
@@ -151,6 +151,22 @@ export async function greeted(target: Target): Promise<Greeted> {
   }
 }
 
+/**
+ * Connects as soon as somebody listens there, and waits for the greeting.
+ *
+ * @param target Where.
+ * @returns The connection and the greeting.
+ */
+export function greetedOnceOpen(target: Target): Promise<Greeted> {
+  return eventually(async () => {
+    try {
+      return await greeted(target);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+    }
+  }, { what: `somebody to listen at ${target}` });
+}
+
 /** Connections that end with the test at the latest. Declare it with `using`. */
 export class Clients extends DisposableStack {
   /**
@@ -174,8 +190,12 @@ export async function isRefused(target: Target): Promise<boolean> {
     (await Client.connect(target)).close();
     return false;
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return true;
-    if (error instanceof Deno.errors.NotFound) return true;
+    if (isRefusal(error)) return true;
     throw error;
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  const { ConnectionRefused, NotFound } = Deno.errors;
+  return error instanceof ConnectionRefused || error instanceof NotFound;
 }

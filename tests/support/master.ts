@@ -12,7 +12,13 @@ import { PidFile } from "../../src/os/process/lock_file.ts";
 import { greeted, type Target } from "./client.ts";
 import { type Installation, OWN_INSTALLATION } from "./installation.ts";
 import { ReservedPort } from "./ports.ts";
-import { descriptorsOf, listenerInode, MarkedProcesses, type ProcessInfo } from "./proc.ts";
+import {
+  descriptorsOf,
+  isChildOf,
+  listenerInode,
+  MarkedProcesses,
+  type ProcessInfo,
+} from "./proc.ts";
 import { type Ended, type StartOptions, TestProcess } from "./processes.ts";
 import { TempDir } from "./temp.ts";
 import { eventually, PATIENCE_MS } from "./wait.ts";
@@ -402,14 +408,15 @@ export class Master {
   }
 
   /**
-   * Waits until the master has reaped these servers.
+   * Waits until the master has reaped these servers. A process that ends loses its memory, and with it its name,
+   * before its descriptors.
    *
    * @param pids Their ids.
    * @param withinMs How long at most, in milliseconds.
    */
   async reaps(pids: number | readonly number[], withinMs?: number): Promise<void> {
     const awaited = [pids].flat();
-    await eventually(() => !this.servers().some(({ pid }) => awaited.includes(pid)), {
+    await eventually(() => !awaited.some((pid) => isChildOf(pid, this.pid)), {
       what: `the end of ${awaited}`,
       withinMs,
     });

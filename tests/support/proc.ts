@@ -4,6 +4,7 @@
  * @module
  */
 import { processIds } from "../../tools/test_processes.ts";
+import { eventually } from "./wait.ts";
 
 /** A running process. */
 export interface ProcessInfo {
@@ -76,6 +77,42 @@ function commandLineOf(pid: number): string {
 
 function parentOf(pid: number): number {
   return Number(/^PPid:\s*(\d+)/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1]);
+}
+
+/**
+ * Whether a process is a child of another one, also while it has ended and waits to be reaped.
+ *
+ * @param pid Which process.
+ * @param parent The other one.
+ */
+export function isChildOf(pid: number, parent: number): boolean {
+  try {
+    return parentOf(pid) === parent;
+  } catch {
+    // It has been reaped.
+    return false;
+  }
+}
+
+/**
+ * Suspends a process (SIGSTOP), and waits until none of its threads runs any more: a system call that is under way
+ * at the signal still comes to its end, such as an accept.
+ *
+ * @param pid Which process.
+ */
+export async function suspend(pid: number): Promise<void> {
+  Deno.kill(pid, "SIGSTOP");
+  const stands = ({ name }: Deno.DirEntry) => {
+    try {
+      return /^State:\s*[TXZ]/m.test(Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`));
+    } catch {
+      // The thread has ended meanwhile.
+      return true;
+    }
+  };
+  await eventually(() => [...Deno.readDirSync(`/proc/${pid}/task`)].every(stands), {
+    what: `process ${pid} to stand still`,
+  });
 }
 
 /**
@@ -156,7 +193,7 @@ export function listeningSockets(pid: number): number[] {
 /**
  * The ports at the other ends of a process's connections, over IPv4.
  *
- * @param pid Whose. While it is stopped it accepts no more.
+ * @param pid Whose. While it is suspended it accepts no more.
  * @param sockets All sockets.
  */
 export function remotePortsOf(pid: number, sockets = tcpSockets()): Set<number> {
