@@ -41,6 +41,18 @@ Deno.test("tools/test.ts counts a failure where no test ran to its end", async (
   assertEquals(await runOn("const a: string = 1;", "one_test.ts"), ["0 passed, 1 failed", 1]);
 });
 
+Deno.test("tools/test.ts says at its end which tests failed, where, and why", async () => {
+  const [lines, code] = await summaryOf(
+    'Deno.test("a", () => { throw new Error("no\\n\\nsun"); });\n' +
+      'Deno.test("b", () => {});\nDeno.test("c", () => { throw new TypeError("no moon"); });\n',
+  );
+  assertEquals(code, 1);
+  assertMatch(
+    lines.join("\n"),
+    /^FAILED tests\n +a => \S+one_test.js:1:6\n +error: Error: no\n +sun\n(?: .*\n)+? +c => \S+one_test.js:3:6\n +error: TypeError: no moon\n(?: .*\n)+1 passed, 2 failed$/,
+  );
+});
+
 Deno.test("tools/test.ts lists at its end the tests that could not run", async () => {
   const module = new URL("support/left_out.ts", import.meta.url).href;
   const [lines, code] = await summaryOf(

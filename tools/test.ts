@@ -21,6 +21,8 @@ const USAGE = `Usage: deno task test            every check and every test
 const SILENCE_MS = 5 * 60_000;
 /** How long a process may live on after the tests that started it. */
 const LINGER_MS = 5_000;
+/** How many lines of a failed test's error the summary shows, and how many characters of each. */
+const ERROR_LINES = 12, ERROR_WIDTH = 300;
 
 /**
  * How many processes run side by side, checks and tests alike: a check keeps one processor busy, and most of the
@@ -51,7 +53,7 @@ interface Count {
   readonly name: string;
   readonly passed: number;
   readonly failed: number;
-  /** The failed tests, each with its place. */
+  /** The failed tests, each with its place and the beginning of its error. */
   readonly failures?: string;
   /** What was not run, and why. */
   readonly leftOut?: readonly string[];
@@ -66,23 +68,22 @@ async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> 
   return settled;
 }
 
-/** Ends what carries the mark, once it had its time, and tells how many there were. */
-async function endLeftovers(mark: string): Promise<number> {
+/** Ends what carries the mark, once it had its time; gives a line for each such process. */
+async function endLeftovers(mark: string): Promise<string[]> {
   const deadline = performance.now() + LINGER_MS;
   let left = processesWith(mark);
   while (left.length > 0 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     left = processesWith(mark);
   }
-  for (const { pid, command } of left) {
-    console.error(`left behind, now killed: process ${pid}: ${command}`);
+  for (const { pid } of left) {
     try {
       Deno.kill(pid, "SIGKILL");
     } catch {
       // It has just ended by itself.
     }
   }
-  return left.length;
+  return left.map(({ pid, command }) => `left behind, now killed: process ${pid}: ${command}\n`);
 }
 
 /** Takes what a run prints. */
@@ -112,15 +113,16 @@ async function runDeno(args: readonly string[], show: Show = showAtOnce): Promis
   const watch = setInterval(() => {
     if (performance.now() - printedAt < SILENCE_MS) return;
     clearInterval(watch);
-    console.error(`nothing printed for ${SILENCE_MS / 60_000} minutes: ended`);
     child.kill("SIGKILL");
+    void print(`nothing printed for ${SILENCE_MS / 60_000} minutes: ended\n`);
   }, 1_000);
+  const print = async (text: string) => {
+    printedAt = performance.now();
+    output += text;
+    await show(text);
+  };
   const collect = async (from: ReadableStream<Uint8Array>) => {
-    for await (const text of from.pipeThrough(new TextDecoderStream())) {
-      printedAt = performance.now();
-      output += text;
-      await show(text);
-    }
+    for await (const text of from.pipeThrough(new TextDecoderStream())) await print(text);
   };
   const shown = Promise.all([collect(child.stdout), collect(child.stderr)]);
 
@@ -128,12 +130,18 @@ async function runDeno(args: readonly string[], show: Show = showAtOnce): Promis
   clearInterval(watch);
   const leftovers = await endLeftovers(`ZC_TEST_RUN=${id}`);
   await settles(shown, LINGER_MS);
-  return { ok: success && leftovers === 0, output };
+  for (const line of leftovers) await print(line);
+  return { ok: success && leftovers.length === 0, output };
 }
 
 async function runCheck(name: string, args: readonly string[], show: Show): Promise<Count> {
-  const { ok } = await runDeno(args, show);
-  return { name, passed: Number(ok), failed: Number(!ok) };
+  const { ok, output } = await runDeno(args, show);
+  return {
+    name,
+    passed: Number(ok),
+    failed: Number(!ok),
+    failures: ok ? undefined : failuresOf(output),
+  };
 }
 
 /** What one process tests. */
@@ -144,19 +152,46 @@ interface TestRun {
   readonly show?: Show;
 }
 
+/**
+ * The failed tests of a run, each with its place and the first lines of its error, and else the last lines
+ * of its output: the summary is all that some places keep of a run.
+ */
+function failuresOf(output: string): string {
+  const errors = /^ ERRORS \n\n(.+?)\n\n FAILURES \n/ms.exec(output)?.[1];
+  if (errors === undefined) return linesOf(output).slice(-ERROR_LINES).join("\n");
+  return errors.split(/\n\n(?=.+ => \S+:\d+:\d+\nerror: )/).map((error) => {
+    const [place, ...lines] = linesOf(error);
+    return [place, ...lines.slice(0, ERROR_LINES).map((line) => `  ${line}`)].join("\n");
+  }).join("\n");
+}
+
+/** The lines with something in them, none of them long. */
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.trim() !== "").map((line) =>
+    line.slice(0, ERROR_WIDTH)
+  );
+}
+
 /** Runs the tests of a process; what ends badly without a failed test counts as one. */
 async function runTests({ name, paths, flags = [], show }: TestRun): Promise<Count> {
   const { ok, output } = await runDeno(["test", "-A", ...flags, ...paths], show);
   const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/gm;
   const [, passed, failed] = (output.matchAll(summary).toArray().at(-1) ?? []).map(Number);
   if (!passed && !failed) {
-    console.error("no result of any test: there was none, or they did not come to an end");
-    return { name, passed: 0, failed: 1 };
+    const failures = `no result of any test: there was none, or they did not end\n${
+      failuresOf(output)
+    }`;
+    return { name, passed: 0, failed: 1, failures };
   }
-  const failures = /^ FAILURES \n\n(.+?)\n\nFAILED \|/ms.exec(output)?.[1];
   // A test that can't be run here passes, and says so (tests/support/left_out.ts).
   const leftOut = [...output.matchAll(/^left out: (.+)$/gm)].map(([, what]) => what);
-  return { name, passed: passed ?? 0, failed: failed || Number(!ok), failures, leftOut };
+  return {
+    name,
+    passed: passed ?? 0,
+    failed: failed || Number(!ok),
+    failures: ok ? undefined : failuresOf(output),
+    leftOut,
+  };
 }
 
 /** Runs test files; all in one module need half a second of processor time less for each. */
@@ -269,7 +304,7 @@ function testJobs(files: readonly string[]): Job[] {
 function sumOf(counts: readonly Count[], leftOut: readonly string[]): Count {
   const sum = (key: "passed" | "failed") => counts.reduce((all, count) => all + count[key], 0);
   const failures = counts.filter(({ failed }) => failed > 0)
-    .map(({ name, failures = "no test" }) => `${name}\n${failures.replaceAll(/^/gm, "  ")}`);
+    .map(({ name, failures = "" }) => `${name}\n${failures.replaceAll(/^/gm, "  ")}`);
   return {
     name: "tests",
     passed: sum("passed"),
