@@ -34,6 +34,9 @@ export interface SentActivatedListener {
   readonly admission?: Admission;
 }
 
+/** Settings in their texts, without those that are not set. */
+export type SettingTexts = readonly (readonly [name: string, text: string])[];
+
 /**
  * Old master to new, first. The descriptors are that of the lock, that of the log service if there is one,
  * those of `given`, and those of `listeners`.
@@ -52,6 +55,8 @@ export interface InheritMessage {
   readonly listeners: readonly SentListener[];
   /** The ids of the services in force; missing from an older master. */
   readonly services?: readonly string[];
+  /** The settings in force that only a start takes; missing from an older master. */
+  readonly startSettings?: SettingTexts;
   /** The file of the control socket, if there is one; missing from an older master. */
   readonly controlSocket?: SocketFile;
   /** The file of the status socket, if there is one. */
@@ -177,7 +182,10 @@ export function upgradeProblemIn(
         fileProblem(fields.statusSocket, "statusSocket") ??
         listProblem(fields, "given", activatedProblem) ??
         listProblem(fields, "listeners", listenerProblem) ??
-        (fields.services === undefined ? undefined : listProblem(fields, "services", notText));
+        (fields.services === undefined ? undefined : listProblem(fields, "services", notText)) ??
+        (fields.startSettings === undefined
+          ? undefined
+          : listProblem(fields, "startSettings", settingProblem));
     case "stop":
       return countProblem(fields, "timeoutMs");
     case "bound":
@@ -235,6 +243,12 @@ function listProblem(
 function listenerProblem(listener: unknown): string | undefined {
   const fields = (listener ?? {}) as Fields;
   return textProblem(fields, "key") ?? fileProblem(fields.file, "file");
+}
+
+function settingProblem(setting: unknown): string | undefined {
+  if (!Array.isArray(setting)) return `${describe(setting)}, expected a list`;
+  const [name, text] = setting;
+  return notText(name) ?? notText(text);
 }
 
 function incrementProblem(increment: unknown): string | undefined {

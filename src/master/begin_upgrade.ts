@@ -35,7 +35,7 @@ export interface BeginUpgradeOptions {
  * @returns The upgrade, or why it has failed.
  */
 export async function beginUpgrade(
-  { supervisor, listeners, duty, control, serviceManager, stops, counts }: MasterParts,
+  { supervisor, listeners, duty, control, reloads, serviceManager, stops, counts }: MasterParts,
   { retirement, poller, lookup, command, onReopen }: BeginUpgradeOptions,
 ): Promise<Upgrade | UpgradeFailure> {
   supervisor.lookAfterListeners();
@@ -47,6 +47,7 @@ export async function beginUpgrade(
     activated: listeners.activated,
     listeners: supervisor.listeners.filter(({ owner }) => owner !== "activation"),
     services: supervisor.serving,
+    startSettings: reloads.startSettings.ofStart,
     ...control.socketFiles,
   }, {
     command: (fd) => {

@@ -196,7 +196,7 @@ export class Master {
     }
     await this.#options.hooks.beforeService?.();
     const inheritance = await this.#oldMaster?.inherited;
-    const candidate = await this.#configuration.load(inheritance?.serving);
+    const loaded = await this.#configuration.load(inheritance?.serving);
     const listeners = new ListenerOwners(systemListeners, {
       activated: inheritance?.activated ?? this.#activated,
       inherited: inheritance?.listeners,
@@ -234,7 +234,9 @@ export class Master {
       configuration: this.#configuration,
       workingDirectory: this.#workingDirectory,
       isStopping,
+      taken: inheritance && { ...inheritance, pidFile: inheritance.lock.path },
     });
+    const candidate = reloads.checked(loaded);
     // A wrong configuration ends the master before the lock, without an empty pid file.
     if (candidate.problems.length > 0) await reloads.start(candidate);
     // Signals may arrive as soon as the pid can be read.

@@ -29,7 +29,7 @@ import {
   masterLogSettings,
   type NewConfiguration,
 } from "./services/configuration.ts";
-import { StartSettings } from "./services/start_settings.ts";
+import { StartSettings, type Taken } from "./services/start_settings.ts";
 import { StartReport } from "./start_report.ts";
 import type { Reload, Supervisor } from "./supervisor/supervisor.ts";
 import type { SystemdNotify } from "./systemd_notify.ts";
@@ -44,6 +44,8 @@ export interface ReloadsOptions {
   readonly workingDirectory: WorkingDirectory;
   readonly reports: ChangeReports;
   readonly serviceChanges: ServiceChanges;
+  /** What an old master hands over. */
+  readonly taken?: Taken;
   /** Whether the master stops, or a new one has taken over: no change may begin then. */
   isStopping(): boolean;
 }
@@ -59,7 +61,8 @@ const COUNTED = {
 export class Reloads {
   readonly #options: ReloadsOptions;
   readonly #startReport: StartReport;
-  readonly #startSettings: StartSettings;
+  /** What only a start takes. */
+  readonly startSettings: StartSettings;
   #last?: ReloadReport;
   #readAtMs = Date.now();
   /** Whether the log of this master follows its settings. */
@@ -68,7 +71,8 @@ export class Reloads {
   /** @param options The ports. */
   constructor(options: ReloadsOptions) {
     this.#options = options;
-    this.#startSettings = new StartSettings(defaultConfig, options.workingDirectory.path);
+    const { workingDirectory, taken } = options;
+    this.startSettings = new StartSettings(defaultConfig, workingDirectory.path, taken);
     this.#startReport = new StartReport({ ...options, result: () => options.reports.result });
   }
 
@@ -94,7 +98,7 @@ export class Reloads {
    */
   async plan(): Promise<ReloadPlan> {
     const { configuration, supervisor } = this.#options;
-    const { services, problems } = this.#afterStart(await configuration.peek(supervisor.serving));
+    const { services, problems } = this.checked(await configuration.peek(supervisor.serving));
     if (problems.length > 0) throw new ConfigError(problems);
     return supervisor.plan(services);
   }
@@ -169,7 +173,7 @@ export class Reloads {
     try {
       candidate = await configuration.load(supervisor.serving);
       // Named services take nothing for the master itself.
-      if (only === undefined) candidate = this.#afterStart(candidate);
+      if (only === undefined) candidate = this.checked(candidate);
       // The hook may have taken a long time.
       if (isStopping()) throw stops();
       this.#warn(candidate);
@@ -198,12 +202,12 @@ export class Reloads {
     return this.#last = report;
   }
 
-  /** A configuration with what is wrong with it after the start. */
-  #afterStart(candidate: NewConfiguration): NewConfiguration {
+  /** A configuration with what it would change of that which only a start takes. */
+  checked(candidate: NewConfiguration): NewConfiguration {
     const { settings } = candidate;
     // Settings that can't be read are told already.
     if (candidate.problems.length > 0) return candidate;
-    const { problems, warnings } = this.#startSettings.changesIn(settings);
+    const { problems, warnings } = this.startSettings.changesIn(settings);
     return { ...candidate, problems, warnings: [...candidate.warnings, ...warnings] };
   }
 

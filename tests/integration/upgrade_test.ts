@@ -248,6 +248,25 @@ Deno.test("all goes on as before when an upgrade fails, and a later one succeeds
   await master.stop();
 });
 
+Deno.test("an upgrade goes on with the settings that only a start takes, and says so each time", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "aio", service: site.port() });
+  const own = site.dir.file("own.cf");
+  const write = (bytes: string) => Deno.writeTextFileSync(own, `core-file-size = ${bytes}\n`);
+  write("1000000");
+  const master = await site.start({ args: ["-config", own] });
+  await ends(await master.upgrade());
+  assertEquals(master.logged(/Cannot change/), 0);
+  write("2000000");
+  const told =
+    /own\.cf:\d+: core-file-size: Cannot change to "2000000": a master that runs with "1000000", expected a new start/;
+  for (const count of [1, 2]) {
+    await ends(await master.upgrade());
+    await master.logs(told, count);
+  }
+  await master.stop();
+});
+
 Deno.test("all goes on as before when the new program does not even start, or never ends starting", async () => {
   await using site = new Site();
   const port = site.port();

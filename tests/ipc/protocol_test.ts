@@ -65,6 +65,7 @@ const MESSAGES: readonly (readonly [typeNumber: number, message: Message])[] = [
     logSocket: { path: "/run/log", dev: 1, ino: 2 },
     controlSocket: { path: "/run/control", dev: 1, ino: 3 },
     statusSocket: { path: "/run/status", dev: 1, ino: 4 },
+    startSettings: [["run-user", "www"], ["max-memory", "0"]],
     given: [
       {
         kind: "inet",
@@ -331,7 +332,7 @@ Deno.test("decodeMessage() refuses a softstop whose places are none", () => {
   }
 });
 
-Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners", () => {
+Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners and settings", () => {
   const good = { generation: 1, pidFile: "p", given: [], listeners: [] };
   const file = { path: "/s", dev: 1, ino: 1 };
   const refused = (changed: Record<string, unknown>) =>
@@ -350,6 +351,11 @@ Deno.test("decodeMessage() refuses an inherit that does not tell whole listeners
     "listeners 1: path is 1, expected a text",
   );
   assertEquals(refused({ given: undefined }), "given is missing, expected a list");
+  assertEquals(refused({ startSettings: {} }), "startSettings is an object, expected a list");
+  assertEquals(
+    refused({ startSettings: [["run-user", 7]] }),
+    "startSettings 0: 7, expected a text",
+  );
   assertEquals(refused({ given: [{ key: "a" }] }), "given 0: kind is missing");
   assertEquals(
     refused({ given: [{ key: "a", kind: "inet", name: 1 }] }),

@@ -1,5 +1,6 @@
 /**
- * The settings of a master that only its start takes: a reload goes on with those of the start, and says so.
+ * The settings of a master that a reload does not take, and those that an upgrade does not take either: the master
+ * goes on with those that it has, and says so.
  *
  * @module
  */
@@ -7,15 +8,34 @@ import { resolvePath } from "../../config/address.ts";
 import { type Config, settingOrigin } from "../../config/config.ts";
 import { readStrictly } from "../../config/effective.ts";
 import { cannot, type Problem, problemAt, warningAt } from "../../config/errors.ts";
-import { LOG_SERVICE, PID_FILE, RUN_SETTINGS, type Setting } from "../../config/settings.ts";
+import {
+  LOG_SERVICE,
+  PID_FILE,
+  RUN_CHDIR,
+  RUN_SETTINGS,
+  type Setting,
+} from "../../config/settings.ts";
+import type { SettingTexts } from "../../ipc/upgrade_messages.ts";
+
+/** The settings that an upgrade takes as well. */
+const BY_UPGRADE: readonly Setting<unknown>[] = [LOG_SERVICE, RUN_CHDIR];
+/** The settings that only a start takes. */
+const BY_START = RUN_SETTINGS.filter((setting) => !BY_UPGRADE.includes(setting));
 
 /** The settings that a reload passes over, with what takes them. */
 const LATE: readonly (readonly [Setting<unknown>, expected: string])[] = [
-  [LOG_SERVICE, "an upgrade, or a new start"],
-  ...RUN_SETTINGS.map((record) => [record, "a new start"] as const),
+  ...BY_UPGRADE.map((setting) => [setting, "an upgrade, or a new start"] as const),
+  ...BY_START.map((setting) => [setting, "a new start"] as const),
 ];
 
-/** What a start has taken. */
+/** What a new master goes on with, whatever its files say. */
+export interface Taken {
+  readonly pidFile: string;
+  /** The settings that only a start takes; undefined if an older master has not told them. */
+  readonly startSettings?: SettingTexts;
+}
+
+/** What a start, or the last upgrade, has taken. */
 export class StartSettings {
   readonly #cwd: string;
   readonly #pidFile: string;
@@ -25,15 +45,30 @@ export class StartSettings {
   /**
    * @param config The settings of the start.
    * @param cwd The base of relative paths.
+   * @param taken What an old master hands over.
    */
-  constructor(config: Config, cwd: string) {
+  constructor(config: Config, cwd: string, taken?: Taken) {
     this.#cwd = cwd;
-    this.#pidFile = readStrictly(config, PID_FILE);
-    this.#texts = new Map(LATE.map(([{ name }]) => [name, config.getRaw(name)]));
+    this.#pidFile = taken?.pidFile ?? readStrictly(config, PID_FILE);
+    const textsOf = (settings: readonly Setting<unknown>[]) =>
+      settings.map(({ name }) => [name, config.getRaw(name)] as const);
+    this.#texts = new Map([
+      ...textsOf(BY_UPGRADE),
+      ...taken?.startSettings ?? textsOf(BY_START),
+    ]);
+  }
+
+  /** The settings in force that only a start takes. */
+  get ofStart(): SettingTexts {
+    return BY_START.flatMap(({ name }) => {
+      const text = this.#texts.get(name);
+      return text === undefined ? [] : [[name, text] as const];
+    });
   }
 
   /**
-   * What a reload changes of them: another pid file is a problem, since nobody would find the lock of this master
+   * What the settings of a reload or an upgrade change of them: another pid file is a problem, since nobody would find
+   * the lock of this master
    * there; the others are warnings.
    *
    * @param next The settings that were read, which are valid.
@@ -54,7 +89,7 @@ export class StartSettings {
     const warnings = LATE.flatMap(([{ name }, expected]) => {
       const text = next.getRaw(name), before = this.#texts.get(name);
       if ((text ?? "") === (before ?? "")) return [];
-      const found = `a reload, which goes on with ${before ? `"${before}"` : "none"}`;
+      const found = `a master that runs with ${before ? `"${before}"` : "none"}`;
       const message = cannot("change to", text ?? "", { found, expected });
       return [warningAt(settingOrigin(next, name), { key: name, message })];
     });

@@ -8,7 +8,7 @@ import type { LogLevel } from "../../log/record.ts";
 import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { NEW_MASTER } from "../../ipc/protocol.ts";
-import type { SentIncrement } from "../../ipc/upgrade_messages.ts";
+import type { SentIncrement, SettingTexts } from "../../ipc/upgrade_messages.ts";
 import type { KeptRecord } from "../../log/record.ts";
 import {
   type ChildProcess,
@@ -38,6 +38,8 @@ export interface Handover {
   readonly listeners: readonly Listener[];
   /** The ids of the current services. */
   readonly services: ReadonlySet<string>;
+  /** The settings in force that only a start takes. */
+  readonly startSettings: SettingTexts;
   /** The file of the control socket, if there is one. */
   readonly controlSocket?: SocketFile;
   /** The file of the status socket, if there is one. */
@@ -219,7 +221,16 @@ export class NewMaster {
   }
 
   #send(handover: Handover): void {
-    const { generation, lock, logSocket, activated, listeners, services, ...sockets } = handover;
+    const {
+      generation,
+      lock,
+      logSocket,
+      activated,
+      listeners,
+      services,
+      startSettings,
+      ...sockets
+    } = handover;
     this.#channel.send({
       type: "inherit",
       generation,
@@ -230,6 +241,7 @@ export class NewMaster {
       }),
       listeners: listeners.map(({ key, socketFile: file }) => ({ key, file })),
       services: [...services],
+      startSettings,
       ...(sockets.controlSocket && { controlSocket: sockets.controlSocket }),
       ...(sockets.statusSocket && { statusSocket: sockets.statusSocket }),
     }, [

@@ -10,7 +10,12 @@ import { Channel } from "../../ipc/channel.ts";
 import type { Message } from "../../ipc/messages.ts";
 import { OLD_MASTER, ProtocolError } from "../../ipc/protocol.ts";
 import { requireTrustedPeer } from "../../ipc/trusted_peer.ts";
-import type { InheritMessage, SentIncrement, SentListener } from "../../ipc/upgrade_messages.ts";
+import type {
+  InheritMessage,
+  SentIncrement,
+  SentListener,
+  SettingTexts,
+} from "../../ipc/upgrade_messages.ts";
 import { systemClock } from "../../os/clock/clock.ts";
 import type { BoundDatagram } from "../../os/net/bound_datagram.ts";
 import { closeFd } from "../../os/fd/descriptor.ts";
@@ -34,6 +39,8 @@ export interface Inheritance {
   readonly listeners: ReadonlyMap<string, readonly Listener[]>;
   /** The ids of its current services. */
   readonly serving: ReadonlySet<string>;
+  /** The settings in force that only a start takes; undefined if it has not told them. */
+  readonly startSettings?: SettingTexts;
   /** The file of its control socket, if it has one. */
   readonly controlSocket?: SocketFile;
   /** The file of its status socket, if it has one. */
@@ -218,7 +225,7 @@ export class OldMaster {
 
   #inherit(message: InheritMessage, fds: number[]): void {
     const { generation, pidFile, logSocket, given, listeners, services = [], ...sockets } = message;
-    const { controlSocket, statusSocket } = sockets;
+    const { controlSocket, statusSocket, startSettings } = sockets;
     const expected = 1 + (logSocket === undefined ? 0 : 1) + given.length + listeners.length;
     if (fds.length !== expected) {
       fds.forEach(closeFd);
@@ -240,6 +247,7 @@ export class OldMaster {
       })),
       listeners: listenersByKey(listeners, rest),
       serving: new Set(services),
+      startSettings,
       ...(controlSocket && { controlSocket }),
       ...(statusSocket && { statusSocket }),
     });

@@ -128,6 +128,8 @@ export class LockWatch {
   /** The users whose processes it may kill. */
   readonly #users = new Set<number | typeof ANY>();
   #isBlind = false;
+  /** The last line of its output, of which the rest has not come. */
+  #begunLine = "";
 
   constructor(options: LockWatchOptions) {
     this.#options = options;
@@ -164,6 +166,7 @@ export class LockWatch {
 
   #begin(): RunningWatch {
     const [output, input] = pipe();
+    this.#begunLine = "";
     let watch: Watch | undefined;
     try {
       setNonblocking(output);
@@ -184,7 +187,9 @@ export class LockWatch {
     if (count === undefined || running?.output !== output) return;
     // It has ended.
     if (count === 0) return this.#process.replace(running);
-    const lines = new TextDecoder().decode(room.subarray(0, count)).trim().split("\n");
+    const text = this.#begunLine + new TextDecoder().decode(room.subarray(0, count));
+    const lines = text.split("\n");
+    this.#begunLine = lines.pop()!;
     for (const line of lines) {
       if (line !== BLIND) this.#options.onKilled(Number(line));
       else {
