@@ -23,6 +23,36 @@ export function streamError(syscall: string, result: number): Error {
   return runtimeError(new SysError(syscall, -result));
 }
 
+/** How many calls may follow each other without a wait before others get their turn, as in the runtime. */
+const CALLS_PER_TURN = 128;
+
+/** What a direction does. */
+interface Transfer {
+  /** A function of `stream.ts`, and its system call. */
+  readonly call: (fd: number, bytes: Uint8Array<ArrayBuffer>) => number;
+  readonly syscall: string;
+  /** The events that tell when it can be repeated. */
+  readonly events: number;
+}
+
+/** The calls of one direction: each begins when the one before it has ended, so that bytes keep their order. */
+class Direction {
+  #last: Promise<unknown> | undefined;
+
+  constructor(readonly transfer: Transfer) {}
+
+  /** Calls a function when it is its turn; at once if no call is under way. */
+  inOrder<T>(act: () => Promise<T>): Promise<T> {
+    const call = this.#last === undefined ? act() : this.#last.then(act, act);
+    const ended = () => {
+      if (this.#last === call) this.#last = undefined;
+    };
+    this.#last = call;
+    call.then(ended, ended);
+    return call;
+  }
+}
+
 /** A wait for one of some events. */
 interface Waiter {
   readonly events: number;
@@ -36,6 +66,10 @@ class FdConn extends StreamedConn implements RawConn {
   #fd: number;
   #watch?: Watch;
   readonly #waiters = new Set<Waiter>();
+  readonly #input = new Direction({ call: receiveNow, syscall: "recv", events: EPOLLIN });
+  readonly #output = new Direction({ call: sendNow, syscall: "send", events: EPOLLOUT });
+  /** The calls since others had their turn. */
+  #calls = 0;
 
   constructor(fd: number, { localAddr, remoteAddr }: ConnEnds) {
     super();
@@ -50,24 +84,33 @@ class FdConn extends StreamedConn implements RawConn {
 
   async read(room: Uint8Array): Promise<number | null> {
     if (room.length === 0) return 0;
-    for (;;) {
-      this.checkOpen();
-      const count = receiveNow(this.#fd, room as Uint8Array<ArrayBuffer>);
-      if (count > 0) return count;
-      if (count === 0) return null;
-      if (count !== NOT_NOW) throw streamError("recv", count);
-      await this.#ready(EPOLLIN);
-    }
+    const count = await this.#move(room, this.#input);
+    return count > 0 ? count : null;
   }
 
-  async write(data: Uint8Array): Promise<number> {
-    for (;;) {
-      this.checkOpen();
-      const count = sendNow(this.#fd, data as Uint8Array<ArrayBuffer>);
-      if (count >= 0) return count;
-      if (count !== NOT_NOW) throw streamError("send", count);
-      await this.#ready(EPOLLOUT);
-    }
+  write(data: Uint8Array): Promise<number> {
+    return this.#move(data, this.#output);
+  }
+
+  async #move(bytes: Uint8Array, direction: Direction): Promise<number> {
+    this.checkOpen();
+    const { call, syscall, events } = direction.transfer;
+    return await direction.inOrder(async () => {
+      if (++this.#calls > CALLS_PER_TURN) await this.#letOthers();
+      for (;;) {
+        this.checkStillOpen();
+        const count = call(this.#fd, bytes as Uint8Array<ArrayBuffer>);
+        if (count >= 0) return count;
+        if (count !== NOT_NOW) throw streamError(syscall, count);
+        await this.#ready(events);
+      }
+    });
+  }
+
+  /** Promise reactions alone would keep timers and all other connections waiting while the peer is as fast. */
+  async #letOthers(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#calls = 0;
   }
 
   async #ready(events: number): Promise<void> {
@@ -75,7 +118,6 @@ class FdConn extends StreamedConn implements RawConn {
     this.#waiters.add({ events, resolve });
     this.#update();
     await promise;
-    this.checkStillOpen();
   }
 
   #onEvents(events: number): void {
