@@ -123,7 +123,7 @@ export class AioInput<Owner extends AioHandle> implements AioReader {
 
   #read(): void {
     this.#reading = true;
-    this.cache.endDirect();
+    this.cache.rest();
     this.#transport.read();
   }
 

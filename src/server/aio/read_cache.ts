@@ -52,19 +52,10 @@ export class AioReadCache {
    */
   lend(): Uint8Array<ArrayBuffer> {
     this.#direct = false;
-    const kept = this.size;
-    const size = Math.max(bufferSize(kept * 2), this.#nextSize);
+    const kept = this.size, size = this.#wantedSize;
     let buffer = this.#buffer;
-    if (buffer?.length !== size) {
-      const other = this.#buffers.take(size);
-      if (buffer !== undefined) {
-        if (kept > 0) other.bytes.set(buffer.bytes.subarray(this.#start, this.#end));
-        this.#buffers.give(buffer);
-      }
-      this.#buffer = buffer = other;
-      this.#start = 0;
-      this.#end = kept;
-    } else if (size - this.#end < size / 4) {
+    if (buffer?.length !== size) buffer = this.#moveTo(size);
+    else if (size - this.#end < size / 4) {
       buffer.bytes.copyWithin(0, this.#start, this.#end);
       this.#start = 0;
       this.#end = kept;
@@ -143,10 +134,33 @@ export class AioReadCache {
     return text;
   }
 
-  /** Ends the use of bytes that were taken without a copy. */
-  endDirect(): void {
+  /**
+   * Prepares for a wait, which may be long: ends the use of bytes that were taken without a copy, and keeps those that
+   * are here in no larger a buffer than the next read needs.
+   */
+  rest(): void {
     this.#direct = false;
     this.#giveBackWhenEmpty();
+    if (this.#buffer !== undefined && this.#buffer.length > this.#wantedSize) {
+      this.#moveTo(this.#wantedSize);
+    }
+  }
+
+  /** The size of the buffer for the next read: the bytes that are here fill half of it at most. */
+  get #wantedSize(): number {
+    return Math.max(bufferSize(this.size * 2), this.#nextSize);
+  }
+
+  /** Moves the bytes into a buffer of another size. */
+  #moveTo(size: number): AioBuffer {
+    const kept = this.size, before = this.#buffer, other = this.#buffers.take(size);
+    if (before !== undefined) {
+      if (kept > 0) other.bytes.set(before.bytes.subarray(this.#start, this.#end));
+      this.#buffers.give(before);
+    }
+    this.#start = 0;
+    this.#end = kept;
+    return this.#buffer = other;
   }
 
   /** Gives the memory back; a buffer that a read still holds is left to it. */

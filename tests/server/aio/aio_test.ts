@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { connect } from "node:net";
 import { type Aio, aioCreate } from "../../../src/server/aio/aio.ts";
-import { AioBase } from "../../../src/server/aio/base.ts";
-import { within } from "../../support/wait.ts";
+import { AioBase, coreOf } from "../../../src/server/aio/base.ts";
+import { type AioBuffer, SMALL_BUFFER } from "../../../src/server/aio/buffers.ts";
+import { eventually, within } from "../../support/wait.ts";
 import { aioTest, outcome, pattern, receiveText, send, tcpPair, unixPair } from "./aio_support.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -94,6 +95,37 @@ aioTest("Aio gets() puts lines together wherever they are split", async () => {
   assertEquals(got.join(""), text + text);
   assertEquals(got.slice(0, 3), ["first line\n", "\n", "third line, longer\n"]);
 });
+
+aioTest(
+  "Aio gets() keeps a part of a line in a small buffer while it waits for the rest",
+  async () => {
+    using pair = await tcpPair();
+    const { buffers } = coreOf(pair.base), { take, give } = buffers;
+    /** The borrowed buffers that are larger than the first read of a connection needs. */
+    const large = new Set<AioBuffer>();
+    buffers.take = (size) => {
+      const buffer = take.call(buffers, size);
+      if (size > SMALL_BUFFER) large.add(buffer);
+      return buffer;
+    };
+    buffers.give = (buffer) => {
+      large.delete(buffer);
+      give.call(buffers, buffer);
+    };
+    const line = "x".repeat(99) + "\n", count = Math.ceil((SMALL_BUFFER + 1) / line.length);
+    let lines = 0, most = 0;
+    const afterLine = (aio: Aio) => {
+      lines++;
+      most = Math.max(most, large.size);
+      aio.getReadCache(aio.result);
+      aio.gets(100, afterLine);
+    };
+    await send(pair.client, line.repeat(count) + "part");
+    pair.aio.gets(100, afterLine);
+    await eventually(() => lines === count && pair.aio.readCacheSize === 4, { what: "all lines" });
+    assertEquals([most, large.size], [1, 0]);
+  },
+);
 
 aioTest("Aio gets() takes a line of exactly the maximum and refuses a longer one", async () => {
   for (const maximum of [1, 2, 100, 4096, 4097, 10240, 65536, 200_000]) {

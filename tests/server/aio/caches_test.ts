@@ -72,6 +72,24 @@ Deno.test("AioReadCache keeps a partial line of a large read in a small buffer",
   assertEquals(cache.find(42, 0), 1);
 });
 
+Deno.test("AioReadCache rest() keeps a partial line of a large read in a small buffer", () => {
+  const buffers = new AioBuffers(), cache = new AioReadCache(buffers);
+  cache.lend();
+  cache.filled(4096);
+  const large = cache.lend();
+  large[101] = 42;
+  cache.filled(102);
+  cache.takeDirect(4096 + 100);
+  cache.rest();
+  assertStrictEquals(buffers.take(large.buffer.byteLength).memory, large.buffer);
+  assertEquals([cache.size, cache.find(42, 0)], [2, 1]);
+  // What the next read needs anyhow is kept.
+  const small = cache.lend();
+  cache.filled(10);
+  cache.rest();
+  assertStrictEquals(cache.lend().buffer, small.buffer);
+});
+
 Deno.test("AioReadCache find() sees only cached bytes, also while a read is under way", () => {
   const cache = new AioReadCache(new AioBuffers());
   assertEquals(cache.find(10, 0), -1);
