@@ -17,7 +17,7 @@ import { systemClock, within } from "../clock/clock.ts";
 import { EFD_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL } from "../ffi/constants.ts";
 import { closeFd, duplicateFd, setNonblocking } from "../fd/descriptor.ts";
 import { encodeEpollEvent } from "../ffi/layout.ts";
-import { fastLibc, libc, unwrap } from "../ffi/libc.ts";
+import { libc, unwrap } from "../ffi/libc.ts";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -28,6 +28,7 @@ import {
 import { resetConnection } from "../net/connections.ts";
 import { runtimeFunctions } from "../net/runtime_functions.ts";
 import { socketPair } from "../net/socket.ts";
+import { sendNow } from "../net/stream.ts";
 
 /** An event when something changes, and none for what stays (epoll(7)). */
 const EPOLLET = 2 ** 31;
@@ -116,11 +117,11 @@ class LoopWait implements EpollWait {
     this.#own = own;
     this.#conn = made;
     this.#source = source;
-    libc().send(source, this.#byte, 1n, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 
   /** Waits once for an event that is there. */
   async tryOut(): Promise<void> {
+    this.#giveByte();
     const ready = unwrap({ syscall: "eventfd" }, () => libc().eventfd(1, EFD_CLOEXEC));
     try {
       this.#control(EPOLL_CTL_ADD, ready, this.#wanted);
@@ -134,20 +135,31 @@ class LoopWait implements EpollWait {
       this.#control(EPOLL_CTL_DEL, ready, NOTHING);
       closeFd(ready);
     }
-    libc().send(this.#source, this.#byte, 1n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    this.#giveByte();
     this.#control(EPOLL_CTL_MOD, this.#own, this.#wanted);
   }
 
-  async ready(left: boolean): Promise<void> {
+  async ready(left: boolean, isLoaded: boolean): Promise<void> {
     // A change tells of events that are there. Later ones come through by themselves.
     if (left) this.#control(EPOLL_CTL_MOD, this.#own, this.#wanted);
     await this.#takeByte();
-    fastLibc().send(this.#source, this.#byte, 1n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    this.#giveByte(isLoaded);
   }
 
   async #takeByte(): Promise<void> {
     if (await this.#conn.read(this.#room) === 1) return;
     throw new AdoptError("Cannot wait by the runtime: no byte was there");
+  }
+
+  /** Puts a byte where one was taken. */
+  #giveByte(isLoaded = false): void {
+    // What is called very often is compiled for it, which takes 3 MB of memory.
+    const count = isLoaded
+      ? sendNow(this.#source, this.#byte)
+      : libc().send(this.#source, this.#byte, 1n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count === 1) return;
+    // Without a byte an event would wake nobody.
+    throw new AdoptError("Cannot wait by the runtime: no byte can be sent");
   }
 
   close(): void {

@@ -83,9 +83,10 @@ export interface EpollWait {
    * Waits.
    *
    * @param left Whether there may be events already; otherwise the instance was asked and had none.
+   * @param isLoaded Whether it is called very often.
    * @returns Fulfilled when there may be events.
    */
-  ready(left: boolean): Promise<void>;
+  ready(left: boolean, isLoaded: boolean): Promise<void>;
   /** Ends it. */
   close(): void;
 }
@@ -243,7 +244,7 @@ export class Poller {
     const wait = this.#wait;
     try {
       if (wait !== undefined) {
-        await wait.ready(!this.#isDone);
+        await wait.ready(!this.#isDone, this.isLoaded);
         return this.#ask();
       }
     } catch (error) {

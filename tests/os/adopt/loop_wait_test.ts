@@ -3,10 +3,14 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { AdoptError } from "../../../src/os/adopt/listener.ts";
 import { openLoopWait } from "../../../src/os/adopt/loop_wait.ts";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
-import { EPOLLIN, Poller } from "../../../src/os/fd/poller.ts";
+import { EPOLL_CTL_ADD, EPOLLIN, Poller } from "../../../src/os/fd/poller.ts";
+import { O_CLOEXEC } from "../../../src/os/ffi/constants.ts";
+import { encodeEpollEvent } from "../../../src/os/ffi/layout.ts";
+import { libc, unwrap } from "../../../src/os/ffi/libc.ts";
 import { receiveWithFds, sendWithFds } from "../../../src/os/net/fd_passing.ts";
 import { socketPair } from "../../../src/os/net/socket.ts";
-import { leavesNothingOpen } from "../../support/descriptors.ts";
+import { endOutput } from "../../../src/os/net/stream.ts";
+import { countedDescriptors, leavesNothingOpen } from "../../support/descriptors.ts";
 import { startFunction } from "../../support/processes.ts";
 import { eventually, within } from "../../support/wait.ts";
 
@@ -142,6 +146,22 @@ Deno.test("openLoopWait() says that it may not listen, and the poller goes on wi
   });
   assertEquals(await child.succeeds(), "AdoptError\nevent\n");
 });
+
+Deno.test("openLoopWait() says at once that no byte can take the place of another: no event would wake anybody", () =>
+  leavesNothingOpen(async () => {
+    const epoll = unwrap({ syscall: "epoll_create1" }, () => libc().epoll_create1(O_CLOEXEC));
+    const before = countedDescriptors();
+    const wait = await openLoopWait(epoll);
+    for (const [fd, target] of countedDescriptors()) {
+      if (target.startsWith("socket:") && before.get(fd) !== target) endOutput(fd);
+    }
+    const ready = unwrap({ syscall: "eventfd" }, () => libc().eventfd(1, O_CLOEXEC));
+    const event = encodeEpollEvent(EPOLLIN, 0n);
+    unwrap({ syscall: "epoll_ctl" }, () => libc().epoll_ctl(epoll, EPOLL_CTL_ADD, ready, event));
+    await assertRejects(() => within(wait.ready(true, false), { what: "an event" }), AdoptError);
+    wait.close();
+    [ready, epoll].forEach(closeFd);
+  }));
 
 Deno.test("openLoopWait() refuses what is no epoll instance, and leaves nothing open", () =>
   leavesNothingOpen(async () => {
