@@ -434,8 +434,10 @@ export class Aio {
   #reopen(conn: AioConn, before: { input: AioInput<Aio>; output: AioOutput<Aio> }): void {
     before.input.discard();
     before.output.discard();
-    if (this.#closed) return;
-    this.#open(new ConnTransport(conn));
+    const transport = new ConnTransport(conn);
+    // At the moment between the plain connection and the one over TLS, close() closes neither.
+    if (this.#closed) return transport.close();
+    this.#open(transport);
     this.#input!.timeoutMs = before.input.timeoutMs;
     this.#output!.timeoutMs = before.output.timeoutMs;
   }

@@ -142,6 +142,21 @@ pairTest("Aio.startTls() can be given up by closing, at any moment", async () =>
   }
 });
 
+Deno.test("Aio.startTls() can be given up when the plain connection is closed, and that over TLS not known yet", async () => {
+  using pair = await tcpPair();
+  const { aio } = pair, conn = pair.conn!, close = conn.close.bind(conn);
+  conn.close = () => {
+    close();
+    queueMicrotask(() => aio.close());
+  };
+  aio.startTls(context(), () => assert(false, "called back"));
+  const client = await Deno.startTls(pair.client as Deno.TcpConn, CLIENT);
+  await within(client.handshake(), { what: "a handshake" });
+  assertEquals(await receiveText(client), "");
+  assertEquals([pair.base.connectionCount, pair.errors], [0, []]);
+  client.close();
+});
+
 pairTest("Aio.startTls() works on a unix socket", async () => {
   using pair = await unixPair();
   const { aio, client } = pair;
