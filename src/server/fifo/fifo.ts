@@ -23,6 +23,8 @@ export interface FifoSink {
   receivedNothing(): void;
   /** The reader is closed. */
   ended(): void;
+  /** The read has failed. */
+  readFailed(error: Error): void;
 }
 
 /**
@@ -116,7 +118,12 @@ export class FifoReader {
     };
     const read = () => {
       this.#stopWaiting = undefined;
-      const count = this.#pipe.readNow(sink.lendRoom());
+      let count: number | undefined;
+      try {
+        count = this.#pipe.readNow(sink.lendRoom());
+      } catch (error) {
+        return sink.readFailed(error as Error);
+      }
       if (count !== undefined) {
         serverUsage.used();
         return sink.received(count);

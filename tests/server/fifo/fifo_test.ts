@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { move } from "../../../src/os/adopt/throwaway.ts";
+import { closeFd } from "../../../src/os/fd/descriptor.ts";
+import { pipe } from "../../../src/os/net/socket.ts";
 import { openListener } from "../../../src/os/net/open_listener.ts";
-import { FifoReader } from "../../../src/server/fifo/fifo.ts";
+import { FifoReader, readFifoFor } from "../../../src/server/fifo/fifo.ts";
 import { leavesNothingOpen } from "../../support/descriptors.ts";
 import { MODES, Site } from "../../support/master.ts";
 import { startFunction } from "../../support/processes.ts";
@@ -133,6 +136,25 @@ Deno.test("FifoReader gives others their turn while the pipe is never empty", ()
     } finally {
       clearInterval(timer);
     }
+  }));
+
+Deno.test("readFifoFor() tells of a read that fails", () =>
+  leavesNothingOpen(async () => {
+    using dir = new TempDir();
+    const { fd } = openListener({ kind: "fifo", path: dir.file("pipe") });
+    using reader = new FifoReader(fd);
+    // A pipe that can't be read, and has an event.
+    const [read, write] = pipe();
+    move(write, fd);
+    [read, write].forEach(closeFd);
+    const failed = new Promise<Error>((resolve, reject) => {
+      const wrong = () => reject(new Error("the read did not fail"));
+      const lendRoom = () => new Uint8Array(1);
+      const others = { received: wrong, receivedNothing: wrong, ended: wrong };
+      readFifoFor(reader, { lendRoom, readFailed: resolve, ...others });
+    });
+    const error = await within(failed, { what: "an error" });
+    assertEquals((error as Error & { code?: string }).code, "EBADF");
   }));
 
 Deno.test("FifoReader that is made after the stop is closed at once", async () => {
