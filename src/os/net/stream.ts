@@ -12,9 +12,9 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
 } from "../ffi/constants.ts";
-import { EAGAIN, EINTR } from "../ffi/errors.ts";
+import { EAGAIN, EINTR, SysError } from "../ffi/errors.ts";
 import { SOCKADDR_BYTES } from "../ffi/layout.ts";
-import { errno, fastLibc, libc, unwrapOrBlock } from "../ffi/libc.ts";
+import { errno, fastLibc, libc } from "../ffi/libc.ts";
 import { decodeListenAddress, type ListenAddress } from "./socket.ts";
 
 /** The result of a call that would have had to wait. Other results below 0 are negated errno values. */
@@ -86,16 +86,13 @@ export class StreamAcceptor {
    * @throws {SysError} When no descriptor is free, or the connection is gone already.
    */
   accept(): number | undefined {
-    const fd = this.#call();
-    return fd >= 0
-      ? fd
-      : unwrapOrBlock({ syscall: "accept4", subject: this.#fd }, () => this.#call());
-  }
-
-  #call(): number {
     this.#length[0] = SOCKADDR_BYTES;
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-    return fastLibc().accept4(this.#fd, this.#address, this.#length, flags);
+    const fd = fastLibc().accept4(this.#fd, this.#address, this.#length, flags);
+    if (fd >= 0) return fd;
+    const code = failure();
+    if (code === NOT_NOW) return undefined;
+    throw new SysError("accept4", -code, String(this.#fd));
   }
 
   /** The peer of the connection that was accepted last; undefined without an address. */

@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
-import { listenAddressOf, socketPair } from "../../../src/os/net/socket.ts";
+import { SysError } from "../../../src/os/ffi/errors.ts";
+import { listenAddressOf, shutdownSocket, socketPair } from "../../../src/os/net/socket.ts";
 import {
   closeStream,
   endOutput,
@@ -54,12 +55,23 @@ Deno.test("receiveNow() and sendNow() have the errno below 0, and no signal ends
     const client = connectRaw(port);
     const accepted = await acceptedBy(new StreamAcceptor(fd));
     client.reset();
-    await eventually(() => receiveNow(accepted, new Uint8Array(1)) !== NOT_NOW, {
+    let told = NOT_NOW;
+    await eventually(() => (told = receiveNow(accepted, new Uint8Array(1))) !== NOT_NOW, {
       what: "a reset",
     });
+    assertEquals(told, -ECONNRESET);
     assertEquals(receiveNow(accepted, new Uint8Array(1)), 0);
     [accepted, fd].forEach(closeFd);
-    assertEquals(ECONNRESET, 104);
+  }));
+
+Deno.test("StreamAcceptor tells an error of accept", () =>
+  leavesNothingOpen(() => {
+    const { fd } = inetSocket();
+    const acceptor = new StreamAcceptor(fd);
+    shutdownSocket(fd);
+    const { code, message } = assertThrows(() => acceptor.accept(), SysError);
+    assertEquals([code, message], ["EINVAL", `accept4 "${fd}": invalid argument (EINVAL)`]);
+    closeFd(fd);
   }));
 
 Deno.test("StreamAcceptor knows each peer, and says when none is pending", () =>
