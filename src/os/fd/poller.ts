@@ -1,7 +1,7 @@
 /**
  * Readiness of raw descriptors on the event loop: one epoll instance for any number of descriptors (epoll(7)).
  *
- * One thread of the runtime waits for it, or, under load, the runtime's own event loop. There is no promise and no
+ * One thread of the runtime waits for it, or an object in its place ({@linkcode Poller.waitBy}). There is no promise and no
  * timer per descriptor; nothing runs while no descriptor is watched.
  *
  * @module
@@ -118,7 +118,7 @@ export class Poller {
   /** Whether no event was left after the last ones. */
   #isDone = false;
 
-  /** Whether there are connections: it asks for further events then before it waits again. */
+  /** Whether there are, or were, connections: it asks for further events then before it waits again. */
   isLoaded = false;
 
   /** @param onError Receives the exceptions of callbacks, so that one watch does not end the others. */

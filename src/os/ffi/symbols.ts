@@ -229,7 +229,6 @@ export const SYMBOLS = {
 export const FAST_SYMBOLS = {
   accept4: SYMBOLS.accept4,
   close: SYMBOLS.close,
-  epoll_ctl: SYMBOLS.epoll_ctl,
   epoll_wait: SYMBOLS.epoll_wait,
   recv: SYMBOLS.recv,
   send: SYMBOLS.send,

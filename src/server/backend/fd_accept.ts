@@ -74,7 +74,7 @@ export class FdAcceptor<T> implements AcceptSource<T> {
     this.#awaken();
   }
 
-  /** Does nothing: the watching thread keeps the process running in any case. */
+  /** Does nothing: the poller keeps the process running in any case. */
   ref(): void {}
 
   /** See {@linkcode ref}. */

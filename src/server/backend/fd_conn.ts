@@ -175,7 +175,7 @@ class FdConn extends StreamedConn implements RawConn {
     return fd;
   }
 
-  /** Does nothing: the watching thread keeps the process running in any case. */
+  /** Does nothing: the poller keeps the process running in any case. */
   ref(): void {}
 
   /** See {@linkcode ref}. */

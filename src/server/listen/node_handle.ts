@@ -101,7 +101,7 @@ class NodeHandle {
     this.#loop.stop();
   }
 
-  /** Does nothing: the watching thread keeps the process running in any case. */
+  /** Does nothing: the poller keeps the process running in any case. */
   ref(): void {}
 
   /** See {@linkcode ref}. */
