@@ -30,7 +30,7 @@ interface Kind {
 const KINDS: readonly Kind[] = [
   { columns: /^(requests|lines|connections)\/s/, less: "slower", more: "faster" },
   { columns: /(µs|\bms)\b/, less: "faster", more: "slower" },
-  { columns: /MB$/, less: "smaller", more: "larger" },
+  { columns: /MB$|^KB/, less: "smaller", more: "larger" },
   { columns: /^(short|long|mixed)$/, less: "more even", more: "less even" },
   { columns: /(^|\s)(failed|lost|1\/s)$|^not in the files$/, less: "fewer", more: "more" },
 ];

@@ -4,12 +4,12 @@
  * @module
  */
 import { NAMES } from "../bars.ts";
-import { type Contender, startContender } from "../contenders/contender.ts";
+import { type Contender, rowOf, startContender } from "../contenders/contender.ts";
 import { sleep } from "../bench.ts";
 import { load } from "../load.ts";
 import { memoryOf } from "../proc.ts";
-import { processes, Table } from "../table.ts";
-import { contenders, inTurns, type Measure } from "./measure.ts";
+import { Table } from "../table.ts";
+import { contenders, inTurns, type Measure, roundsOf } from "./measure.ts";
 
 /** Who is measured. */
 const WHO: ReadonlySet<string> = new Set([
@@ -37,10 +37,11 @@ export const held: Measure = async (plan) => {
       `connections, on each of which a line was echoed, beside ${FIRST.toLocaleString("en-US")} ` +
       "that were there before; without the kernel's memory.",
   );
-  const { bench, rounds } = plan;
+  const { bench } = plan;
   const all = contenders(plan, { count: 1, which: ({ name }) => WHO.has(name) });
-  const key = ({ name: who }: Contender) => ({ who, scale: processes(1) });
-  await inTurns({ all, rounds: plan.long ? rounds : 1, table, key }, async (contender) => {
+  const key = (contender: Contender) => rowOf(contender, 1);
+  const rounds = roundsOf(plan, plan.long ? plan.rounds : 1);
+  await inTurns({ all, rounds, table, key }, async (contender) => {
     const running = await startContender(contender, { bench, count: 1 });
     const loads: Promise<unknown>[] = [];
     /** Opens connections, which stay open, and returns the resident memory then. */

@@ -36,6 +36,7 @@ Deno.test("compare() says in words what more or less of a figure means", () => {
       ["reload ms each", "slower", "faster"],
       ["ms", "slower", "faster"],
       ["idle, resident MB", "larger", "smaller"],
+      ["KB each", "larger", "smaller"],
       ["new connections failed", "more", "fewer"],
       ["attempts lost", "more", "fewer"],
       ["master, 1/s", "more", "fewer"],
