@@ -48,7 +48,7 @@ export interface AioBaseCore {
   connected(): void;
   /** Removes an `Aio` that was closed or released. */
   remove(aio: AioHandle, isConnection: boolean): void;
-  /** Reports an exception in a callback. */
+  /** Closes an `Aio` whose callback has thrown an exception, and reports that. */
   fail(error: unknown, aio: AioHandle): void;
 }
 
@@ -111,6 +111,7 @@ export class AioBase {
         }
       },
       fail: (error, aio) => {
+        aio.close();
         try {
           this.onError(error, aio);
         } catch (hookError) {

@@ -180,7 +180,6 @@ export class AioOperation<Owner extends AioHandle> {
   }
 
   #fail(error: unknown): void {
-    this.#owner.close();
     this.#core.fail(error, this.#owner);
   }
 }

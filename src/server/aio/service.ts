@@ -145,16 +145,12 @@ async function acceptAll(listener: ServiceListener, serve: (conn: Deno.Conn) => 
 
 /** The first callback of an `Aio`, whose errors end that `Aio` as those of the later ones do. */
 function start(aio: Aio, callback: AioCallback): void {
+  const fail = (error: unknown) => coreOf(aio.base).fail(error, aio);
   try {
     // An async callback returns a promise, whatever the type says.
     const returned: unknown = callback(aio);
-    if (returned instanceof Promise) returned.catch((error) => fail(aio, error));
+    if (returned instanceof Promise) returned.catch(fail);
   } catch (error) {
-    fail(aio, error);
+    fail(error);
   }
-}
-
-function fail(aio: Aio, error: unknown): void {
-  aio.close();
-  coreOf(aio.base).fail(error, aio);
 }
