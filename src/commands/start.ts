@@ -13,7 +13,7 @@ import type { ControlClient } from "../control/client.ts";
 import type { UnreadyService } from "../control/messages.ts";
 import { blankControls } from "../log/control_characters.ts";
 import { runMaster } from "../master/main.ts";
-import { AddressesInUseError } from "../master/listeners/table.ts";
+import { AddressesInUseError } from "../master/listeners/open_error.ts";
 import { MasterRunsError } from "../master/pid_file.ts";
 import { RECENT_MAX } from "../master/outputs/recent_lines.ts";
 import { newProcessCommand, ownCommand } from "../master/upgrade/command.ts";

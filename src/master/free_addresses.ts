@@ -7,7 +7,7 @@
 import { zwarn } from "../log/log.ts";
 import { delay, systemClock } from "../os/clock/clock.ts";
 import { isAddressInUse } from "../os/net/open_listener.ts";
-import { AddressesInUseError } from "./listeners/table.ts";
+import { AddressesInUseError } from "./listeners/open_error.ts";
 
 /** How long a start waits for addresses in use, and how often it tries again. */
 const WAIT_MS = 2_000, LOOK_MS = 50;

@@ -1,10 +1,10 @@
 /**
- * Turns an error of opening an address into a problem of the configuration.
+ * Turns errors of opening addresses into problems of the configuration, and these into its error.
  *
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import { cannot } from "../../config/errors.ts";
+import { cannot, ConfigError, type Problem } from "../../config/errors.ts";
 import { isAddressInUse, listenRefusal } from "../../config/listen_error.ts";
 
 /** Why an address could not be opened. */
@@ -38,4 +38,34 @@ export function refusalOf(
     return { message: cannot("listen on", endpoint.text, { found, expected }) };
   }
   return { message: listenRefusal(endpoint, error), isInUse };
+}
+
+/**
+ * A valid configuration can't be applied because other programs listen on some of its addresses.
+ */
+export class AddressesInUseError extends ConfigError {
+  override readonly name = "AddressesInUseError";
+
+  /**
+   * @param problems As for {@linkcode ConfigError}.
+   * @param addresses The addresses in use.
+   */
+  constructor(problems: readonly Problem[], readonly addresses: readonly Endpoint[]) {
+    super(problems);
+  }
+}
+
+/**
+ * The error of a configuration whose addresses can't all be opened.
+ *
+ * @param problems All problems of the configuration.
+ * @param inUse The addresses that have one since other programs listen on them.
+ */
+export function openError(
+  problems: readonly Problem[],
+  inUse: readonly Endpoint[],
+): ConfigError {
+  return problems.length === inUse.length
+    ? new AddressesInUseError(problems, inUse)
+    : new ConfigError(problems);
 }

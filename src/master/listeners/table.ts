@@ -12,7 +12,7 @@
  * @module
  */
 import type { Endpoint } from "../../config/address.ts";
-import { ConfigError, type Problem, problemAt } from "../../config/errors.ts";
+import { type Problem, problemAt } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { Listener } from "../policy/listener.ts";
@@ -20,6 +20,7 @@ import type { Repaired, RepairOptions } from "./system_repair.ts";
 import type { ListenerPort } from "./system.ts";
 import { ListenerWatches } from "./watches.ts";
 import { refusalOf } from "./open_error.ts";
+import { ReleasedListeners } from "./released.ts";
 import { slotsOf } from "../policy/slots.ts";
 import { type SocketAccess, socketAccessOf } from "../services/socket_owner.ts";
 
@@ -38,21 +39,6 @@ export interface ListenerChange {
   commit(): void;
   /** Closes the opened listeners. */
   undo(): void;
-}
-
-/**
- * A valid configuration can't be applied because other programs listen on some of its addresses.
- */
-export class AddressesInUseError extends ConfigError {
-  override readonly name = "AddressesInUseError";
-
-  /**
-   * @param problems As for {@linkcode ConfigError}.
-   * @param addresses The addresses in use.
-   */
-  constructor(problems: readonly Problem[], readonly addresses: readonly Endpoint[]) {
-    super(problems);
-  }
 }
 
 /** An open address. */
@@ -84,8 +70,7 @@ export interface RepairedAddress extends Pick<Repaired, "told" | "problem"> {
 /** All open listeners, by the keys of their addresses. */
 export class ListenerTable {
   readonly #open = new Map<string, Entry>();
-  /** The listeners that are about to be closed, and whose queues receive no more connections. */
-  readonly #closing = new Set<{ readonly listener: Listener; readonly inRollout: boolean }>();
+  readonly #released: ReleasedListeners;
   /** The slots, of open and of closed addresses, that receive no new connections. */
   readonly #idle = new WeakSet<Listener>();
 
@@ -96,7 +81,12 @@ export class ListenerTable {
   constructor(
     private readonly port: ListenerPort,
     private readonly watches: ListenerWatches = new ListenerWatches(),
-  ) {}
+  ) {
+    this.#released = new ReleasedListeners(port, (listener) => {
+      this.#idle.delete(listener);
+      watches.remove(listener);
+    });
+  }
 
   /** Whether an address is open. */
   has(key: string): boolean {
@@ -346,7 +336,7 @@ export class ListenerTable {
         if (this.port.isHeldElsewhere(last) || isHeld(last)) break;
         slots.pop();
         leave(order, last);
-        this.#close(last, false);
+        this.#released.close(last, { inRollout: false });
       }
     }
   }
@@ -386,10 +376,7 @@ export class ListenerTable {
     const inRollout = inForce === undefined;
     for (const listener of slots) {
       this.watches.remove(listener);
-      if (this.port.refuse(listener)) {
-        this.#closing.add({ listener, inRollout });
-        this.#idle.add(listener);
-      } else this.#close(listener, inRollout);
+      if (this.#released.add(listener, { inRollout })) this.#idle.add(listener);
     }
   }
 
@@ -400,35 +387,15 @@ export class ListenerTable {
    * {@linkcode surrender}, until the next call. By default none is held.
    */
   closeReleased(isHeld: (listener: Listener) => boolean = () => false): void {
-    for (const closing of this.#closing) {
-      if (isHeld(closing.listener)) continue;
-      this.#closing.delete(closing);
-      this.#close(closing.listener, closing.inRollout);
-    }
+    this.#released.closeUnheld(isHeld);
   }
 
   /**
    * Gives up the addresses that {@linkcode closeReleased} has kept, although processes hold their
    * listeners.
    */
-  async surrender(): Promise<void> {
-    const closing = [...this.#closing];
-    // First, so that no listener is closed meanwhile: its descriptor number could be reused.
-    this.#closing.clear();
-    await Promise.all(closing.map(async ({ listener, inRollout }) => {
-      try {
-        await this.port.surrender(listener);
-      } finally {
-        this.#close(listener, inRollout);
-      }
-    }));
-  }
-
-  #close(listener: Listener, inRollout: boolean): void {
-    this.#idle.delete(listener);
-    this.watches.remove(listener);
-    if (inRollout) this.port.discard(listener);
-    else this.port.close(listener);
+  surrender(): Promise<void> {
+    return this.#released.surrender();
   }
 
   /**

@@ -8,12 +8,13 @@
  */
 import type { UnreadyService } from "../../control/messages.ts";
 import type { ServiceStatus } from "../../control/status.ts";
-import { ConfigError, type Problem } from "../../config/errors.ts";
+import type { Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ChangedOutput } from "../../os/fs/output_files.ts";
 import { Counters } from "../counters/counters.ts";
+import { openError } from "../listeners/open_error.ts";
 import { ListenerRepair } from "../listeners/repair.ts";
-import { AddressesInUseError, ListenerTable } from "../listeners/table.ts";
+import { ListenerTable } from "../listeners/table.ts";
 import { ListenerWatches } from "../listeners/watches.ts";
 import { TERMINATE_GRACE_MS } from "../policy/timeouts.ts";
 import type { Decision } from "../policy/decision.ts";
@@ -387,9 +388,7 @@ export class Supervisor {
     const problems = [...known, ...change.problems];
     if (problems.length > 0) {
       change.undo();
-      throw problems.length === change.inUse.length
-        ? new AddressesInUseError(problems, change.inUse)
-        : new ConfigError(problems);
+      throw openError(problems, change.inUse);
     }
     change.commit();
     this.#generation++;
