@@ -62,8 +62,18 @@ function lockWatches(site: Site) {
   );
 }
 
-for (const held of ["output", "listener"]) {
-  Deno.test(`a process of another user that holds the lock of its ${held} is killed, and no process of a third user, whatever it was given and the list of descriptors is made to tell`, async (t) => {
+/** What is held, and how, in the words of the holder. */
+const HELD = {
+  "output": "output",
+  "listener": "listener",
+  "output, whose descriptor another thread closes meanwhile": "output closed",
+  "listener, whose descriptor another thread closes meanwhile": "listener closed",
+  "output, which one of its many threads has among thousands of descriptors": "output many",
+  "outputs in turn, as four other processes do, each for less than a second": "outputs",
+};
+
+for (const [name, held] of Object.entries(HELD)) {
+  Deno.test(`a process of another user that holds the lock of its ${name} is killed, and no process of a third user, whatever it was given and the list of descriptors is made to tell`, async (t) => {
     if (!mayChangeUser()) return leaveOut(t);
     await using site = new Site();
     const device = userfaultDevice(site.dir.file("userfaultfd"));
@@ -74,25 +84,29 @@ for (const held of ["output", "listener"]) {
     await master.logs(/all services are ready/);
     assertEquals(lockWatches(site), []);
 
+    const count = held === "outputs" ? 5 : 1;
     site.write("b.cf", {
       "server-command": `${peer("lock_holder")} ${device} ${held}`,
       "server-service": `127.0.0.1:${site.port()}`,
       "server-protocol": "systemd",
       "server-user": "nobody",
+      "server-proc-count": count,
     });
     await master.reload();
-    const [, waiting] = await master.logs(/ b\[(\d+)\] waiting$/m);
-    const shared = Deno.readLinkSync(`/proc/${waiting}/fd/${held === "listener" ? 3 : 1}`);
+    const [, waiting] = await master.logs(/ b\[(\d+)\] waiting$/m, count);
+    const all = [...master.log.matchAll(/ b\[(\d+)\] waiting$/gm)].map(([, pid]) => pid);
+    const isListener = held.startsWith("listener");
+    const shared = Deno.readLinkSync(`/proc/${waiting}/fd/${isListener ? 3 : 1}`);
     await using bystander = await startBystander(`/proc/${waiting}/fd/1`);
     await using _liar = await startLiar(site, bystander.pid, shared);
     // The master looks only when the lock is held. It listens again on each of its sockets at a reload.
     master.signal("SIGSTOP");
-    Deno.kill(Number(waiting), "SIGUSR1");
-    await eventually(() => isHolding(waiting), { what: "the lock" });
-    if (held === "listener") master.signal("SIGHUP");
+    for (const pid of all) Deno.kill(Number(pid), "SIGUSR1");
+    await eventually(() => all.every(isHolding), { what: "the lock" });
+    if (isListener) master.signal("SIGHUP");
     master.signal("SIGCONT");
     const [, pid] = await master.logs(/ error .*killed process (\d+): it held the lock/);
-    assertEquals(pid, waiting);
+    assert(all.includes(pid), pid);
     assert(isRunning(bystander.pid), "a process of a third user was killed");
     await master.logs(new RegExp(`process ${pid} .*SIGKILL`));
     assertMatch((await zcHere(site, "status", "a")).out, /\na\.cf +ready/);

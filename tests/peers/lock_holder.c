@@ -1,21 +1,39 @@
 /*
- * Holds a lock of the kernel for ever: it gives the kernel memory that userfaultfd(2) keeps from it. The arguments are
- * the device of userfaultfd, and what to hold: the `output`, whose reader waits within read(2), or the `listener`,
- * descriptor 3, where listen(2) waits. It begins at SIGUSR1, and ends its main thread then: /proc/PID/fd is empty from
- * then on, and only its other thread has descriptors.
+ * Holds a lock of the kernel: it gives the kernel memory that userfaultfd(2) keeps from it. It begins at SIGUSR1. The
+ * arguments are the device of userfaultfd, and
+ *
+ * - what to hold: the `output`, whose reader waits within read(2), or the `listener`, descriptor 3, where listen(2)
+ *   waits; both for ever. Or both `outputs`, again and again, each for less than a second;
+ * - how: with a descriptor as any other; `closed`, so that no process has one while the call waits; or as one of `many`
+ *   descriptors of many threads, of which the last one alone has that one.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define LISTENER 3
+#define OUTPUTS 2
+#define THREADS 16
+#define DESCRIPTORS 4000
+#define HELD_US 700000
+
+static char *memory;
+static size_t size;
+static int faults, are_many, held = 1;
+static sem_t own_table;
 
 static void fail(const char *what)
 {
@@ -23,42 +41,91 @@ static void fail(const char *what)
     exit(1);
 }
 
-static char *memory;
-static size_t size;
-
-static void *hold(void *is_listener)
+/* Reads the next address that a call waits for. */
+static unsigned long next_fault(void)
 {
+    struct uffd_msg fault;
+    if (read(faults, &fault, sizeof fault) != sizeof fault) fail("read");
+    return fault.arg.pagefault.address & -size;
+}
+
+static void *hold(void *unused)
+{
+    if (are_many && (unshare(CLONE_FILES) < 0 || sem_post(&own_table) < 0)) fail("unshare");
     /* The reader of the output comes for this, and waits for the rest. */
     if (write(1, "holding\n", 8) < 0) fail("write");
-    if (is_listener != NULL) {
-        setsockopt(3, IPPROTO_IP, IP_OPTIONS, memory, 4);
-        fail("setsockopt");
-    }
-    if (write(1, memory, size) < 0) fail("write");
+    if (held == LISTENER) setsockopt(held, IPPROTO_IP, IP_OPTIONS, memory, 4);
+    else if (write(held, memory, size) < 0) fail("write");
     exit(0);
+}
+
+static void *hold_again(void *page)
+{
+    for (;;) {
+        if (write(page == memory ? 1 : 2, page, size) < 0) fail("write");
+        if (madvise(page, size, MADV_DONTNEED) < 0) fail("madvise");
+    }
+}
+
+static void *wait_for_ever(void *unused)
+{
+    for (;;) pause();
+}
+
+static void start(void *(*run)(void *), void *argument)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run, argument) != 0) fail("pthread_create");
+}
+
+static void open_many(void)
+{
+    struct rlimit limit;
+    int count;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) fail("getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) fail("setrlimit");
+    for (count = 0; count < DESCRIPTORS; count++)
+        if (open("/dev/null", O_RDONLY) < 0) fail("open");
+    for (count = 1; count < THREADS; count++) start(wait_for_ever, NULL);
 }
 
 int main(int argc, char **argv)
 {
-    pthread_t holder;
     struct uffdio_api api = {.api = UFFD_API};
     struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+    const char *what = argc > 2 ? argv[2] : "", *how = argc > 3 ? argv[3] : "";
     sigset_t begin;
-    int number;
+    int number, page;
     int device = argc > 1 ? open(argv[1], O_RDWR) : -1;
-    int faults = device < 0 ? -1 : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
 
+    faults = device < 0 ? -1 : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
     size = getpagesize();
-    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory = mmap(NULL, OUTPUTS * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (faults < 0 || ioctl(faults, UFFDIO_API, &api) < 0) fail("userfaultfd");
     area.range.start = (unsigned long)memory;
-    area.range.len = size;
+    area.range.len = OUTPUTS * size;
     if (memory == MAP_FAILED || ioctl(faults, UFFDIO_REGISTER, &area) < 0) fail("register");
     sigemptyset(&begin);
     sigaddset(&begin, SIGUSR1);
     sigprocmask(SIG_BLOCK, &begin, NULL);
     if (write(1, "waiting\n", 8) < 0 || sigwait(&begin, &number) != 0) fail("sigwait");
-    if (pthread_create(&holder, NULL, hold, argc > 2 && strcmp(argv[2], "listener") == 0 ? memory : NULL) != 0)
-        fail("pthread_create");
+
+    if (strcmp(what, "outputs") == 0) {
+        for (page = 0; page < OUTPUTS; page++) start(hold_again, memory + page * size);
+        for (;;) {
+            struct uffdio_zeropage zero = {.range = {next_fault(), size}};
+            usleep(HELD_US);
+            if (ioctl(faults, UFFDIO_ZEROPAGE, &zero) < 0) fail("zeropage");
+        }
+    }
+    if (strcmp(what, "listener") == 0) held = LISTENER;
+    are_many = strcmp(how, "many") == 0;
+    if (are_many) open_many();
+    start(hold, NULL);
+    if (are_many) sem_wait(&own_table);
+    else if (strcmp(how, "closed") == 0) next_fault();
+    if (*how != 0) close(held);
+    /* /proc/PID/fd is empty from now on. */
     pthread_exit(NULL);
 }

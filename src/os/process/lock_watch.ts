@@ -29,23 +29,29 @@ const ANY = "any";
 /** What it prints if it may not see what this process waits for. */
 const BLIND = "blind";
 
+/** The number of setsockopt(2). */
+const SETSOCKOPT = { x86_64: 54, aarch64: 208 }[Deno.build.arch];
+
 /**
- * The arguments are the pid, the start time and the user of the watched process, and the users whose processes it may
- * kill; a process of a third user may have been given the pipe or socket by one of them.
+ * The arguments are the pid, the start time and the user of the watched process, the number of setsockopt(2), and the
+ * users whose processes it may kill; a process of a third user may have been given the pipe or socket by one of them.
  *
  * A look finds that process held up if it is in an uninterruptible wait (D) in a system call whose first argument is
- * the descriptor of a pipe or socket, and has hardly run since the last look: a process that is only busy with a pipe
- * runs hundreds of times a second. Looks that find it so count up, others down; when it has not run at all since the
- * last look, that one counts twice. At three, all processes of these users that have this pipe or socket are killed,
- * and each pid is printed. All threads are looked at: a main thread that has ended has no descriptors, and a thread can
- * have descriptors of its own. A process can have a file open whose path forges a line of the list, so the list only
- * tells whether to look at each descriptor.
+ * the descriptor of a pipe or socket, and has hardly run since the last such look, whichever it waited for then: a
+ * process that is only busy with a pipe runs hundreds of times a second. Looks that find it so count up, others down;
+ * when it has not run at all since the last look, that one counts twice. At three, and at each such look after that,
+ * all processes of these users that have this pipe or socket are killed, and each pid is printed.
+ *
+ * All threads are looked at: a main thread that has ended has no descriptors, and a thread can have descriptors of its
+ * own. The list of them is searched by one program, however many they are, and is quoted, so that no path of an open
+ * file can forge a line. If the process is still held up at the next look, another thread of the holder has closed the
+ * descriptor, so all processes of the user who owns the pipe are killed, or all that are in setsockopt(2).
  */
 const SCRIPT = `
-watched=$1 begun=$2 owner=$3
-shift 3
+watched=$1 begun=$2 owner=$3 setsockopt=$4
+shift 4
 users=" $* "
-found=0 object= runs=0
+found=0 runs=0 last=
 if ! { read -r call <"/proc/$watched/syscall"; } 2>/dev/null; then
   echo ${BLIND}
   exec sleep 60
@@ -56,18 +62,14 @@ field() {
     [ "$name" = "$1" ] && value=$first
   done <"/proc/$2/status"
 } 2>/dev/null
-is_listed() {
-  ls -l "/proc/$1/task/"*/fd | {
-    while read -r line; do
-      case $line in *" -> $shared") exit 0 ;; esac
-    done
-    exit 1
-  }
-} 2>/dev/null
 has_shared() {
-  is_listed "$1" || return
-  for link in "/proc/$1/task/"*/fd/*; do
-    [ "$(readlink "$link")" = "$shared" ] && return
+  ls -lQ "/proc/$1/task/"*/fd | grep -qF " -> \\"$shared\\""
+} 2>/dev/null
+is_hiding() {
+  [ "$shared" = "$last" ] || return
+  if [ -p "$link" ]; then [ "$2" = "$user" ]; return; fi
+  for thread in "/proc/$1/task/"*; do
+    read -r call rest <"$thread/syscall" && [ "$call" = "$setsockopt" ] && return
   done
   return 1
 } 2>/dev/null
@@ -77,6 +79,7 @@ may_kill() {
   return 1
 }
 count_down() {
+  last=
   [ $found -gt 0 ] && found=$((found - 1))
 }
 while sleep 1; do
@@ -85,23 +88,27 @@ while sleep 1; do
   set -- \${stat##*)}
   [ "\${20}" = "$begun" ] || exit
   if [ "$1" != D ]; then count_down; continue; fi
+  { read -r call fd rest <"/proc/$watched/syscall"; } 2>/dev/null || continue
+  case $fd in 0x*) link=/proc/$watched/fd/$((fd)) ;; *) count_down; continue ;; esac
+  if [ -p "$link" ] || [ -S "$link" ]; then :; else count_down; continue; fi
+  shared=$(readlink "$link") || continue
   field voluntary_ctxt_switches: "$watched"
   since=$((value - runs)) runs=$value
-  { read -r call fd rest <"/proc/$watched/syscall"; } 2>/dev/null || continue
-  case $fd in 0x*) shared=/proc/$watched/fd/$((fd)) ;; *) count_down; continue ;; esac
-  if [ -p "$shared" ] || [ -S "$shared" ]; then :; else count_down; continue; fi
-  shared=$(readlink "$shared") || continue
-  if [ "$shared" != "$object" ]; then object=$shared found=1; continue; fi
-  if [ $since -ge ${RUNS_MAX} ]; then count_down; continue; fi
+  if [ $since -ge ${RUNS_MAX} ]; then found=1 last=; continue; fi
   found=$((found + 1))
   [ $since = 0 ] && found=$((found + 1))
   [ $found -ge 3 ] || continue
-  found=0
+  found=2
+  set -- $(ls -lnL "$link")
+  user=$3
   for process in /proc/[0-9]*; do
     pid=\${process#/proc/}
     field Uid: "$pid"
-    [ -n "$value" ] && may_kill "$value" && has_shared "$pid" && kill -9 "$pid" && echo "$pid"
+    [ -n "$value" ] && may_kill "$value" || continue
+    has_shared "$pid" || is_hiding "$pid" "$value" || continue
+    kill -9 "$pid" && echo "$pid"
   done
+  last=$shared
 done
 `;
 
@@ -206,6 +213,6 @@ export class LockWatch {
 function startShell(output: number, users: ReadonlySet<number | string>): ChildProcess {
   const own = processIdOf(Deno.pid);
   if (own === undefined) throw new Error("Cannot read /proc/self/stat, expected a mounted /proc");
-  const args = [own.pid, own.startTime, Deno.uid(), ...users].map(String);
+  const args = [own.pid, own.startTime, Deno.uid(), SETSOCKOPT, ...users].map(String);
   return startHelperShell({ name: LOCK_WATCH_NAME, script: SCRIPT, args, output });
 }
