@@ -4,9 +4,11 @@
  * @module
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { mayChangeUser } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
+import { leaveOut } from "../support/left_out.ts";
 import { Master, MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
-import { gone, isRunning, serveSmall } from "../support/peers.ts";
+import { executable, gone, isRunning, serveSmall } from "../support/peers.ts";
 import type { TestProcess } from "../support/processes.ts";
 import { plainPython } from "../support/python.ts";
 import { eventually } from "../support/wait.ts";
@@ -43,8 +45,12 @@ class Child extends Master {
     this.first = this.pid = first;
   }
 
-  static async start(site: Site, parent: readonly string[]): Promise<Child> {
-    const args = ["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG"];
+  static async start(
+    site: Site,
+    parent: readonly string[],
+    further: readonly string[] = [],
+  ): Promise<Child> {
+    const args = ["-C", site.conf, "-pid-file", site.pidFile, "--DEBUG", ...further];
     const process = site.execute([
       ...parent,
       Deno.execPath(),
@@ -113,6 +119,47 @@ Deno.test("a parent learns how the last master has ended", async () => {
   await master.replace();
   await gone(between);
   Deno.kill(master.pid, "SIGKILL");
+  assertEquals((await master.process.ended()).code, 128 + 9);
+  await site.isGone(5_000);
+});
+
+Deno.test("a parent ends with the last master, whatever arguments a program has that a server of another user has left behind", async (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
+  await using site = new Site();
+  Deno.chmodSync(site.dir.path, 0o755);
+  const left = "sh -c 'while sleep 1; do :; done' sh -master-upgrade 3 <&- >&- 2>&- &";
+  serveSmall(site, "a.cf", site.port());
+  site.write("b.cf", {
+    "server-command": executable(site, {
+      name: "leaving",
+      text: `#!/bin/sh\n${left}\nexec sleep 1000\n`,
+    }),
+    "server-service": `127.0.0.1:${site.port()}`,
+    "server-protocol": "systemd",
+    "server-user": "nobody",
+  });
+  const master = await Child.start(site, parent);
+  await master.upgrade();
+  await master.logs(/its servers have finished, it waits for process \d+/);
+  master.signal("SIGTERM");
+  const { code, stderr } = await master.process.ended();
+  assertEquals(code, 0, stderr);
+});
+
+Deno.test("a parent passes a stop on to the master that still drains when the newest one was killed", async () => {
+  await using site = new Site();
+  const port = site.port();
+  serveSmall(site, "a.cf", port);
+  const master = await Child.start(site, parent, ["-master-stop-timeout", "1"]);
+  await master.replace();
+  // Its process waits for an hour.
+  serveSmall(site, "a.cf", port, { "server-stop-on-softstop-after": 3_600 });
+  await master.reload();
+  await master.upgrade();
+  await master.reload();
+  Deno.kill(master.pid, "SIGKILL");
+  await gone(master.pid);
+  master.signal("SIGTERM");
   assertEquals((await master.process.ended()).code, 128 + 9);
   await site.isGone(5_000);
 });

@@ -15,6 +15,7 @@ import {
   isDescendant,
   programOf,
   signalProcess,
+  userOf,
 } from "../../os/process/processes.ts";
 import { UPGRADE_ARGUMENT } from "./command.ts";
 
@@ -74,7 +75,7 @@ export class StandingParent {
   get pid(): number {
     const found = this.#lock.readPid();
     // After a stop, the pid file may name a master that was started independently.
-    if (found !== undefined && isDescendant(found, Deno.pid)) this.#pid = found;
+    if (found !== undefined && isLater(found)) this.#pid = found;
     return this.#pid;
   }
 
@@ -83,9 +84,12 @@ export class StandingParent {
     return this.#adopted() !== undefined;
   }
 
-  /** Passes a signal on to the current master. */
+  /** Passes a signal on to the current master; when it has ended, to one whose servers still drain. */
   passOn(signal: Deno.Signal): void {
-    signalProcess(this.pid, signal);
+    const { pid } = this;
+    // Any other process may have the pid of a master that has ended.
+    const receiver = isLater(pid) ? pid : this.#adopted();
+    if (receiver !== undefined) signalProcess(receiver, signal);
   }
 
   /**
@@ -115,8 +119,8 @@ export class StandingParent {
   /** A later master that is a child of this process now. */
   #adopted(): number | undefined {
     const { pid: last } = this;
-    // An ended process has no arguments any more.
-    return childrenOf(Deno.pid)
+    // An ended process has no arguments any more, and every process can have any.
+    return childrenOf(Deno.pid).filter(isOwn)
       .find((pid) => pid === last || argumentsOf(pid).includes(UPGRADE_ARGUMENT));
   }
 
@@ -133,4 +137,14 @@ export class StandingParent {
       this.#ends.delete(pid);
     }
   }
+}
+
+/** Whether a process can be a later master: those have the user of this one. */
+function isLater(pid: number): boolean {
+  return isOwn(pid) && isDescendant(pid, Deno.pid);
+}
+
+/** Whether a process is of this one's user, as no program is that a server of another user has left behind. */
+function isOwn(pid: number): boolean {
+  return userOf(pid) === Deno.uid();
 }

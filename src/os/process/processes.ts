@@ -54,7 +54,7 @@ export function descriptorInfo({ pid, fd }: Pick<OpenDescriptor, "pid" | "fd">):
   return ifShown(() => Deno.readTextFileSync(`${PROC}/${pid}/fdinfo/${fd}`)) ?? "";
 }
 
-/** The user of a process; root for one that has changed its user. */
+/** The effective user of a process, also of one that lets nobody look into it. */
 export function userOf(pid: number): number | undefined {
   return ifShown(() => Deno.statSync(`${PROC}/${pid}`))?.uid ?? undefined;
 }
