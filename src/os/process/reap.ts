@@ -11,8 +11,9 @@
 import type { ExitStatus } from "./child_process.ts";
 import { type Clock, systemClock, type Timer } from "../clock/clock.ts";
 import { libc, unwrap } from "../ffi/libc.ts";
+import { readProc } from "./processes.ts";
 import { processSignals, type Signals } from "./signals.ts";
-import { findZombie } from "./waitid.ts";
+import { findZombie, type Zombie } from "./waitid.ts";
 
 const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
 const WNOHANG = 1;
@@ -55,17 +56,19 @@ export interface OrphanOptions {
 export function reapOrphans(
   { clock = systemClock, signals = processSignals, onReaped }: OrphanOptions = {},
 ): () => void {
-  let suspect: number | undefined;
+  /** The pids of the last look. */
+  let before: ReadonlySet<number> = new Set();
   let timer: Timer | undefined;
   const look = () => {
     timer = undefined;
-    const zombie = findZombie(), pid = zombie?.pid;
-    if (zombie !== undefined && pid === suspect) {
-      reap(zombie.pid);
-      onReaped?.(zombie.pid, zombie.status);
-      suspect = findZombie()?.pid;
-    } else suspect = pid;
-    if (suspect !== undefined) wait();
+    const found = findZombies();
+    for (const { pid, status } of found) {
+      if (!before.has(pid)) continue;
+      reap(pid);
+      onReaped?.(pid, status);
+    }
+    before = new Set(found.map(({ pid }) => pid).filter((pid) => !before.has(pid)));
+    if (before.size > 0) wait();
   };
   const wait = () => timer ??= clock.setTimer(LEAVE_MS, look);
   const release = signals.on("SIGCHLD", wait);
@@ -74,6 +77,17 @@ export function reapOrphans(
     release();
     timer?.cancel();
   };
+}
+
+/** All zombies among the children; with a kernel that does not list those, the first one. */
+function findZombies(): Zombie[] {
+  const first = findZombie();
+  if (first === undefined) return [];
+  const children = readProc(`self/task/${Deno.pid}/children`).split(" ").filter((pid) =>
+    pid !== ""
+  );
+  if (children.length === 0) return [first];
+  return children.map((pid) => findZombie(Number(pid))).filter((zombie) => zombie !== undefined);
 }
 
 function reap(pid: number): void {

@@ -84,3 +84,27 @@ Deno.test("reapOrphans() sets no timer while there is nothing to reap", async ()
   });
   assertEquals(JSON.parse(await child.succeeds()), [0, 1, 0, 0]);
 });
+
+Deno.test("reapOrphans() reaps all orphans that have waited since the last look, however many", async () => {
+  await using child = startFunction(import.meta, async () => {
+    const { adoptOrphans, reapOrphans } = await import("../../../src/os/process/reap.ts");
+    const { systemSpawner } = await import("../../../src/os/process/spawn.ts");
+    const { FakeClock } = await import("../../fakes/fake_clock.ts");
+    const { childrenOf } = await import("../../support/namespaces.ts");
+    const { eventually } = await import("../../support/wait.ts");
+    adoptOrphans();
+    const count = 50, script = `for i in $(seq ${count}); do true & done`;
+    await systemSpawner.spawn({ argv: ["/bin/sh", "-c", script], inherit: [] }).exited;
+    const zombies = () => childrenOf(Deno.pid).filter(({ state }) => state === "Z").length;
+    await eventually(() => zombies() === count, { what: "zombies" });
+    const clock = new FakeClock();
+    const stop = reapOrphans({ clock });
+    const left = [100, 100].map((ms) => {
+      clock.advance(ms);
+      return zombies();
+    });
+    stop();
+    console.log(JSON.stringify(left));
+  });
+  assertEquals(JSON.parse(await child.succeeds()), [50, 0]);
+});
