@@ -61,6 +61,9 @@ Deno.test("logrotate of root signals no process of root that the owner of the pi
   await using site = new Site();
   const log = site.dir.write("master.log", "a line\n"), victim = site.execute(["sleep", "60"]);
   Deno.writeTextFileSync(site.pidFile, `${victim.pid}\n`);
+  using file = Deno.openSync(site.pidFile);
+  // As that owner can do.
+  file.lockSync(true);
   const isRoot = Deno.uid() === 0;
   // An ordinary user can give no file away, and may signal its own processes.
   if (isRoot) Deno.chownSync(site.pidFile, NOBODY, NOBODY);
@@ -68,4 +71,15 @@ Deno.test("logrotate of root signals no process of root that the owner of the pi
   assertEquals(code, isRoot ? 1 : 0, stderr);
   victim.signal("SIGTERM");
   assertEquals((await victim.ended()).signal, isRoot ? "SIGTERM" : "SIGUSR1");
+});
+
+Deno.test("logrotate signals no process that has the pid of a master that was killed", async () => {
+  await using site = new Site();
+  const log = site.dir.write("master.log", "a line\n"), other = site.execute(["sleep", "60"]);
+  // As the master leaves it, which can't remove its pid then.
+  Deno.writeTextFileSync(site.pidFile, `${other.pid}\n`);
+  const { code, stderr } = await rotate(site, log, "--force");
+  assertEquals(code, 0, stderr);
+  other.signal("SIGTERM");
+  assertEquals((await other.ended()).signal, "SIGTERM");
 });
