@@ -868,6 +868,63 @@ export const ATTACKS: readonly Attack[] = [
     file: "tests/os/ffi/byte_text_test.ts",
     test: "bytes in no encoding are decoded in a moment, however many lines they are in",
   },
+  {
+    attack:
+      "five processes of another user hold the kernel's locks of their outputs in turn, each for less than a second",
+    result:
+      "each is killed; before, no command had an answer, since most looks of the lock watch found another pipe",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a process of another user that holds the lock of its",
+  },
+  {
+    attack: "a process that holds such a lock has many threads, with thousands of descriptors each",
+    result: "it is killed as soon as any other; before, the master stood still for minutes",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a process of another user that holds the lock of its",
+  },
+  {
+    attack: "such a process closes the descriptor in another thread while its call waits",
+    result:
+      "it is killed a second later; before, the master stood still for ever, and not even SIGKILL ended it",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a process of another user that holds the lock of its",
+  },
+  {
+    attack:
+      "a server of another user leaves a program behind with the arguments of a later master, under a first master that stays as the parent",
+    result: "all ends with the last master; before, a stop of the first one never ended",
+    file: "tests/integration/parent_test.ts",
+    test: "whatever arguments a program has that a server of another user has left behind",
+  },
+  {
+    attack:
+      "another process gets the pid of the newest master, which was killed, and then the first one is told to stop",
+    result: "the signal goes to the master that still drains, and to no other process",
+    file: "tests/integration/parent_test.ts",
+    test: "passes a stop on to the master that still drains when the newest one was killed",
+  },
+  {
+    attack:
+      "another process gets the pid of a master that was killed, before root's logrotate signals it",
+    result:
+      "no signal is sent while nobody has the pid file locked; before, SIGUSR1 ended that process",
+    file: "tests/deploy/logrotate_test.ts",
+    test: "signals no process that has the pid of a master that was killed",
+  },
+  {
+    attack:
+      "another user locks the pid file of an ordinary user in a process that nobody may look into (PR_SET_DUMPABLE)",
+    result: "the lock does not count: its directory in /proc still shows its user",
+    file: "tests/os/process/lock_file_test.ts",
+    test: "is not kept by the lock of a reader that nobody may look into",
+  },
+  {
+    attack: "a server leaves processes behind that end at once, under a master that is process 1",
+    result:
+      "all that have waited are reaped at each look; before, ten a second, until no process could start",
+    file: "tests/os/process/reap_test.ts",
+    test: "reaps all orphans that have waited since the last look",
+  },
 ];
 
 /** Writes them as the last part of the page. */

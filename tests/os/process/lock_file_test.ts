@@ -279,6 +279,42 @@ for (const kind of ["mapping", "message"]) {
   }
 }
 
+/** Locks a file that it may only read, and lets nobody look into it from then on. */
+const HIDDEN_READER = `
+import ctypes, fcntl, os, sys
+PR_SET_DUMPABLE = 4
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+print("has", flush=True)
+sys.stdin.read()
+`;
+
+Deno.test("PidFile.tryLock() of an ordinary user is not kept by the lock of a reader that nobody may look into", async (t) => {
+  // The processes of two users.
+  if (Deno.uid() !== 0) return leaveOut(t);
+  using temp = new TempDir();
+  const path = temp.write("pid", "1\n");
+  Deno.chmodSync(temp.path, 0o755);
+  Deno.chmodSync(path, 0o644);
+  for (const file of [temp.path, path]) Deno.chownSync(file, NOBODY, NOBODY);
+  await using reader = new TestProcess([
+    ...["setpriv", `--reuid=${NOBODY - 1}`, "--clear-groups"],
+    ...plainPython(),
+    "-c",
+    HIDDEN_READER,
+    path,
+  ]);
+  assertEquals(await reader.nextLine(), "has");
+  await using master = startFunction(import.meta, async (path) => {
+    const { PidFile } = await import("../../../src/os/process/lock_file.ts");
+    const { becomeOrdinaryUser } = await import("../../support/privileges.ts");
+    becomeOrdinaryUser();
+    console.log(PidFile.tryLock(path) === undefined ? "refused" : "held");
+  }, { arg: path });
+  assertEquals(await master.nextLine(), "held");
+  await reader.closeInput();
+});
+
 Deno.test("PidFile.tryLock() gives the lock that a reader has kept to one of many", async () => {
   using temp = new TempDir();
   const path = temp.write("pid", "1\n");
