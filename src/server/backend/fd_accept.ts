@@ -11,6 +11,7 @@ import { EPOLLIN, type Watch } from "../../os/fd/poller.ts";
 import { acceptFd } from "../../os/net/socket.ts";
 import { serverPoller } from "../lifecycle/poller.ts";
 import type { AcceptSource } from "./backend.ts";
+import { Turns } from "./turns.ts";
 
 /** Accepts one connection per call of `accept`, in the order of the queue. */
 export class FdAcceptor<T> implements AcceptSource<T> {
@@ -19,6 +20,7 @@ export class FdAcceptor<T> implements AcceptSource<T> {
   readonly #watch: Watch;
   /** Set while `accept` waits for a connection. */
   #wake?: () => void;
+  readonly #turns = new Turns();
   #closed = false;
 
   /**
@@ -46,6 +48,8 @@ export class FdAcceptor<T> implements AcceptSource<T> {
    */
   async accept(): Promise<T> {
     for (;;) {
+      const turn = this.#turns.take();
+      if (turn !== undefined) await turn;
       if (this.#closed) throw new Deno.errors.BadResource("Listener has been closed");
       const fd = acceptFd(this.#fd);
       if (fd !== undefined) return this.#wrapped(fd);

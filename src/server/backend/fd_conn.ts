@@ -11,6 +11,7 @@ import { closeStream, endOutput, NOT_NOW, receiveNow, sendNow } from "../../os/n
 import { serverPoller } from "../lifecycle/poller.ts";
 import { runtimeError } from "./conn_errors.ts";
 import { StreamedConn } from "./streamed_conn.ts";
+import { Turns } from "./turns.ts";
 
 /** The two ends of a connection. */
 export interface ConnEnds {
@@ -22,9 +23,6 @@ export interface ConnEnds {
 export function streamError(syscall: string, result: number): Error {
   return runtimeError(new SysError(syscall, -result));
 }
-
-/** How many calls may follow each other without a wait before others get their turn, as in the runtime. */
-const CALLS_PER_TURN = 128;
 
 /** What a direction does. */
 interface Transfer {
@@ -68,8 +66,7 @@ class FdConn extends StreamedConn implements RawConn {
   readonly #waiters = new Set<Waiter>();
   readonly #input = new Direction({ call: receiveNow, syscall: "recv", events: EPOLLIN });
   readonly #output = new Direction({ call: sendNow, syscall: "send", events: EPOLLOUT });
-  /** The calls since others had their turn. */
-  #calls = 0;
+  readonly #turns = new Turns();
 
   constructor(fd: number, { localAddr, remoteAddr }: ConnEnds) {
     super();
@@ -96,7 +93,8 @@ class FdConn extends StreamedConn implements RawConn {
     this.checkOpen();
     const { call, syscall, events } = direction.transfer;
     return await direction.inOrder(async () => {
-      if (++this.#calls > CALLS_PER_TURN) await this.#letOthers();
+      const turn = this.#turns.take();
+      if (turn !== undefined) await turn;
       for (;;) {
         this.checkStillOpen();
         const count = call(this.#fd, bytes as Uint8Array<ArrayBuffer>);
@@ -105,12 +103,6 @@ class FdConn extends StreamedConn implements RawConn {
         await this.#ready(events);
       }
     });
-  }
-
-  /** Promise reactions alone would keep timers and all other connections waiting while the peer is as fast. */
-  async #letOthers(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#calls = 0;
   }
 
   async #ready(events: number): Promise<void> {

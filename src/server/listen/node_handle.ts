@@ -9,12 +9,8 @@
  */
 import type { Server, Socket, SocketConstructorOpts } from "node:net";
 import { zerror } from "../../log/log.ts";
-import { delay } from "../../os/clock/clock.ts";
 import { FdAcceptor } from "../backend/fd_accept.ts";
 import { AcceptLoop, type AcceptLoopOptions } from "./accept_loop.ts";
-
-/** The number of connections to accept before other work gets a turn. */
-const MOST_IN_ONE_GO = 64;
 
 /** The internal fields of a node server, checked before use. */
 interface Inner {
@@ -109,12 +105,11 @@ class NodeHandle {
 
   async #serve(): Promise<void> {
     this.#socketClass = (await import("node:net")).Socket;
-    for (let inOneGo = 1;; inOneGo++) {
+    for (;;) {
       const client = await this.#loop.next();
       if (client === undefined) return;
       // An error thrown by a listener of the server is an uncaught error, as with node's own handle.
       queueMicrotask(() => this.onconnection?.(0, client));
-      if (inOneGo % MOST_IN_ONE_GO === 0) await delay(0);
     }
   }
 }
