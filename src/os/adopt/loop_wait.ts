@@ -163,8 +163,8 @@ class LoopWait implements EpollWait {
   }
 
   close(): void {
-    // First: the user data is worth nothing once the connection is closed.
-    this.#control(EPOLL_CTL_DEL, this.#own, NOTHING);
+    // First: the user data is worth nothing once the connection is closed. It fails where the registration is gone.
+    libc().epoll_ctl(this.#outer, EPOLL_CTL_DEL, this.#own, NOTHING);
     closeFd(this.#own);
     this.#conn.close();
     closeFd(this.#source);

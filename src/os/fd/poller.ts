@@ -87,7 +87,7 @@ export interface EpollWait {
    * @returns Fulfilled when there may be events.
    */
   ready(left: boolean, isLoaded: boolean): Promise<void>;
-  /** Ends it. */
+  /** Ends it. Must not throw. */
   close(): void;
 }
 

@@ -3,8 +3,9 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { AdoptError } from "../../../src/os/adopt/listener.ts";
 import { openLoopWait } from "../../../src/os/adopt/loop_wait.ts";
 import { closeFd } from "../../../src/os/fd/descriptor.ts";
-import { EPOLL_CTL_ADD, EPOLLIN, Poller } from "../../../src/os/fd/poller.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, Poller } from "../../../src/os/fd/poller.ts";
 import { O_CLOEXEC } from "../../../src/os/ffi/constants.ts";
+import type { SysError } from "../../../src/os/ffi/errors.ts";
 import { encodeEpollEvent } from "../../../src/os/ffi/layout.ts";
 import { libc, unwrap } from "../../../src/os/ffi/libc.ts";
 import { receiveWithFds, sendWithFds } from "../../../src/os/net/fd_passing.ts";
@@ -161,6 +162,33 @@ Deno.test("openLoopWait() says at once that no byte can take the place of anothe
     await assertRejects(() => within(wait.ready(true, false), { what: "an event" }), AdoptError);
     wait.close();
     [ready, epoll].forEach(closeFd);
+  }));
+
+Deno.test("openLoopWait() fails, and can be closed, when its registration is gone: the thread takes its place", () =>
+  leavesNothingOpen(async () => {
+    const errors: unknown[] = [];
+    const poller = new Poller((error) => errors.push(error));
+    const [one, two] = socketPair();
+    const told = Promise.withResolvers<void>();
+    const watch = poller.watch(one, EPOLLIN, () => told.resolve());
+    const before = countedDescriptors();
+    await poller.waitBy(async (epoll) => {
+      const wait = await openLoopWait(epoll);
+      const instances = [...countedDescriptors()].filter(([, target]) =>
+        target.includes("eventpoll")
+      );
+      for (const [own] of instances.filter(([fd]) => !before.has(fd))) {
+        const event = encodeEpollEvent(0, 0n);
+        for (const [outer] of instances) libc().epoll_ctl(outer, EPOLL_CTL_DEL, own, event);
+      }
+      return wait;
+    });
+    await eventually(() => errors.length > 0, { what: "an error" });
+    sendWithFds(two, BYTE);
+    await within(told.promise, { what: "an event" });
+    assertEquals(errors.map((error) => (error as SysError).code), ["ENOENT"]);
+    watch.stop();
+    [one, two].forEach(closeFd);
   }));
 
 Deno.test("openLoopWait() refuses what is no epoll instance, and leaves nothing open", () =>
