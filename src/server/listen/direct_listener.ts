@@ -33,7 +33,8 @@ export class DirectListener {
   readonly #serve: ServeDirectly;
   readonly #acceptor: StreamAcceptor;
   readonly #rules: AcceptRules;
-  #watch: Watch;
+  /** Missing after a hang-up, until the rest is over. */
+  #watch: Watch | undefined;
   readonly #addr: Deno.Addr;
   /** This end of every connection, where it is the same for all. */
   readonly #localAddr: Deno.Addr | undefined;
@@ -71,10 +72,11 @@ export class DirectListener {
 
   #watchQueue(): Watch {
     return serverPoller.watch(this.#fd, EPOLLIN, () => {
+      if (!this.#isResting) return this.#accept();
       // A hang-up, which would come again and again. The watch is not stopped otherwise: a poller without any
-      // watch closes its descriptors.
-      if (this.#isResting) this.#watch.stop();
-      else this.#accept();
+      // watch closes its descriptors, and the system may have no other watch left later.
+      this.#watch?.stop();
+      this.#watch = undefined;
     });
   }
 
@@ -102,12 +104,12 @@ export class DirectListener {
   /** Accepts nothing for a while. */
   async #rest(pause: Promise<void>): Promise<void> {
     this.#isResting = true;
-    this.#watch.modify(0);
+    this.#watch?.modify(0);
     await pause;
     this.#isResting = false;
     if (this.#closed) return;
-    this.#watch.stop();
-    this.#watch = this.#watchQueue();
+    if (this.#watch === undefined) this.#watch = this.#watchQueue();
+    else this.#watch.modify(EPOLLIN);
   }
 
   #endsOf(fd: number): ConnEnds {
@@ -121,7 +123,7 @@ export class DirectListener {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#watch.stop();
+    this.#watch?.stop();
     this.#rules.stop();
     closeFd(this.#fd);
     this.#forget();
