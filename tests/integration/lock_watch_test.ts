@@ -1,11 +1,12 @@
 /** Processes that make the master wait for a lock of the kernel: they are killed, and the master goes on. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { existsSync } from "@std/fs/exists";
 import { mayChangeUser } from "../../src/os/user/credentials.ts";
 import { LOCK_WATCH_NAME } from "../../src/os/process/lock_watch.ts";
 import { zcHere } from "../support/commands.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { Site } from "../support/master.ts";
-import { isRunning, peer, serveSmall } from "../support/peers.ts";
+import { executable, isRunning, peer, serveSmall } from "../support/peers.ts";
 import { processesWith } from "../../tools/test_processes.ts";
 import { NOBODY } from "../support/privileges.ts";
 import { TestProcess } from "../support/processes.ts";
@@ -54,6 +55,16 @@ async function startLiar(site: Site, pid: number, shared: string): Promise<TestP
   return liar;
 }
 
+/** Ends processes with a test that fails: while they hold a lock, not even SIGKILL ends their master. */
+function endedWithTest(pids: readonly number[]): Disposable {
+  return {
+    [Symbol.dispose]() {
+      // Their main threads may have ended.
+      for (const pid of pids) if (existsSync(`/proc/${pid}`)) Deno.kill(pid, "SIGKILL");
+    },
+  };
+}
+
 /** The lock watches of a site. */
 function lockWatches(site: Site) {
   const [[name, value]] = Object.entries(site.environment);
@@ -95,6 +106,7 @@ for (const [name, held] of Object.entries(HELD)) {
     await master.reload();
     const [, waiting] = await master.logs(/ b\[(\d+)\] waiting$/m, count);
     const all = [...master.log.matchAll(/ b\[(\d+)\] waiting$/gm)].map(([, pid]) => pid);
+    using _end = endedWithTest(all.map(Number));
     const isListener = held.startsWith("listener");
     const shared = Deno.readLinkSync(`/proc/${waiting}/fd/${isListener ? 3 : 1}`);
     await using bystander = await startBystander(`/proc/${waiting}/fd/1`);
@@ -105,8 +117,10 @@ for (const [name, held] of Object.entries(HELD)) {
     await eventually(() => all.every(isHolding), { what: "the lock" });
     if (isListener) master.signal("SIGHUP");
     master.signal("SIGCONT");
-    const [, pid] = await master.logs(/ error .*killed process (\d+): it held the lock/);
-    assert(all.includes(pid), pid);
+    const holders = all.join("|");
+    const [, pid] = await master.logs(
+      new RegExp(` error .*killed process (${holders}): it held the lock`),
+    );
     assert(isRunning(bystander.pid), "a process of a third user was killed");
     await master.logs(new RegExp(`process ${pid} .*SIGKILL`));
     assertMatch((await zcHere(site, "status", "a")).out, /\na\.cf +ready/);
@@ -115,6 +129,33 @@ for (const [name, held] of Object.entries(HELD)) {
     await eventually(() => lockWatches(site).length === 0, { what: "the end of the lock watch" });
   });
 }
+
+Deno.test("a master that was killed ends, and another one can start, while a program that a server has left behind holds the lock of its output", async (t) => {
+  if (!mayChangeUser()) return leaveOut(t);
+  await using site = new Site();
+  const device = userfaultDevice(site.dir.file("userfaultfd"));
+  if (device === undefined) return leaveOut(t, "without userfaultfd");
+  Deno.chmodSync(site.dir.path, 0o755);
+  const leaving = executable(site, {
+    name: "leaving",
+    text: '#!/bin/sh\n"$@" &\nexec sleep 1000\n',
+  });
+  site.write("a.cf", {
+    "server-command": `${leaving} ${peer("lock_holder")} ${device} output idle`,
+    "server-service": `127.0.0.1:${site.port()}`,
+    "server-protocol": "systemd",
+    // All of its processes are killed, and those of "nobody" may be other tests'.
+    "server-user": "daemon",
+  });
+  const master = await site.start();
+  await master.logs(/ a\[\d+\] waiting$/m);
+  const { pid } = site.processes().find(({ argv }) => argv[0] === peer("lock_holder"))!;
+  using _end = endedWithTest([pid]);
+  Deno.kill(pid, "SIGUSR1");
+  await eventually(() => isHolding(`${pid}`), { what: "the lock" });
+  master.signal("SIGKILL");
+  await site.isGone();
+});
 
 Deno.test("a lock watch ends with its master, and another one takes the place of one that was killed", async (t) => {
   if (!mayChangeUser()) return leaveOut(t);

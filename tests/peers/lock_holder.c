@@ -4,7 +4,7 @@
  *
  * - what to hold: the `output`, whose reader waits within read(2), or the `listener`, descriptor 3, where listen(2)
  *   waits; both for ever. Or both `outputs`, again and again, each for less than a second;
- * - how: with a descriptor as any other; `closed`, so that no process has one while the call waits; or as one of `many`
+ * - how: with a descriptor as any other; `idle`, as it is but before the reader comes; `closed`, so that no process has one while the call waits; or as one of `many`
  *   descriptors of many threads, of which the last one alone has that one.
  */
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@
 
 static char *memory;
 static size_t size;
-static int faults, are_many, held = 1;
+static int faults, are_many, is_idle, held = 1;
 static sem_t own_table;
 
 static void fail(const char *what)
@@ -53,7 +53,7 @@ static void *hold(void *unused)
 {
     if (are_many && (unshare(CLONE_FILES) < 0 || sem_post(&own_table) < 0)) fail("unshare");
     /* The reader of the output comes for this, and waits for the rest. */
-    if (write(1, "holding\n", 8) < 0) fail("write");
+    if (!is_idle && write(1, "holding\n", 8) < 0) fail("write");
     if (held == LISTENER) setsockopt(held, IPPROTO_IP, IP_OPTIONS, memory, 4);
     else if (write(held, memory, size) < 0) fail("write");
     exit(0);
@@ -121,11 +121,12 @@ int main(int argc, char **argv)
     }
     if (strcmp(what, "listener") == 0) held = LISTENER;
     are_many = strcmp(how, "many") == 0;
+    is_idle = strcmp(how, "idle") == 0;
     if (are_many) open_many();
     start(hold, NULL);
     if (are_many) sem_wait(&own_table);
     else if (strcmp(how, "closed") == 0) next_fault();
-    if (*how != 0) close(held);
+    if (*how != 0 && !is_idle) close(held);
     /* /proc/PID/fd is empty from now on. */
     pthread_exit(NULL);
 }

@@ -891,6 +891,14 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack:
+      "a server leaves a program behind that holds such a lock while its master has nothing to read, and the master is killed",
+    result:
+      "the program is killed as well; before, the master never ended, and no other one could start at its addresses",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a master that was killed ends, and another one can start",
+  },
+  {
+    attack:
       "a server of another user leaves a program behind with the arguments of a later master, under a first master that stays as the parent",
     result: "all ends with the last master; before, a stop of the first one never ended",
     file: "tests/integration/parent_test.ts",

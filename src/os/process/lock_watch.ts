@@ -46,6 +46,9 @@ const SETSOCKOPT = { x86_64: 54, aarch64: 208 }[Deno.build.arch];
  * own. The list of them is searched by one program, however many they are, and is quoted, so that no path of an open
  * file can forge a line. If the process is still held up at the next look, another thread of the holder has closed the
  * descriptor, so all processes of the user who owns the pipe are killed, or all that are in setsockopt(2).
+ *
+ * A process that has been killed waits for the lock of a pipe, too, and has no descriptors any more that tell which:
+ * all processes of these users in its cgroup are killed, as a service manager does that stops it.
  */
 const SCRIPT = `
 watched=$1 begun=$2 owner=$3 setsockopt=$4
@@ -73,6 +76,12 @@ is_hiding() {
   done
   return 1
 } 2>/dev/null
+is_beside() {
+  read -r own <"/proc/$watched/cgroup" && read -r group <"/proc/$1/cgroup" && [ "$own" = "$group" ]
+} 2>/dev/null
+is_holder() {
+  if [ -z "$link" ]; then is_beside "$1"; else has_shared "$1" || is_hiding "$1" "$2"; fi
+}
 may_kill() {
   [ "$1" != "$owner" ] || return
   case $users in *" ${ANY} "* | *" $1 "*) return 0 ;; esac
@@ -88,10 +97,14 @@ while sleep 1; do
   set -- \${stat##*)}
   [ "\${20}" = "$begun" ] || exit
   if [ "$1" != D ]; then count_down; continue; fi
-  { read -r call fd rest <"/proc/$watched/syscall"; } 2>/dev/null || continue
-  case $fd in 0x*) link=/proc/$watched/fd/$((fd)) ;; *) count_down; continue ;; esac
-  if [ -p "$link" ] || [ -S "$link" ]; then :; else count_down; continue; fi
-  shared=$(readlink "$link") || continue
+  if [ -L "/proc/$watched/fd/0" ]; then
+    { read -r call fd rest <"/proc/$watched/syscall"; } 2>/dev/null || continue
+    case $fd in 0x*) link=/proc/$watched/fd/$((fd)) ;; *) count_down; continue ;; esac
+    if [ -p "$link" ] || [ -S "$link" ]; then :; else count_down; continue; fi
+    shared=$(readlink "$link") || continue
+  else
+    link= shared=
+  fi
   field voluntary_ctxt_switches: "$watched"
   since=$((value - runs)) runs=$value
   if [ $since -ge ${RUNS_MAX} ]; then found=1 last=; continue; fi
@@ -99,14 +112,12 @@ while sleep 1; do
   [ $since = 0 ] && found=$((found + 1))
   [ $found -ge 3 ] || continue
   found=2
-  set -- $(ls -lnL "$link")
-  user=$3
+  [ -n "$link" ] && set -- $(ls -lnL "$link") && user=$3
   for process in /proc/[0-9]*; do
     pid=\${process#/proc/}
     field Uid: "$pid"
     [ -n "$value" ] && may_kill "$value" || continue
-    has_shared "$pid" || is_hiding "$pid" "$value" || continue
-    kill -9 "$pid" && echo "$pid"
+    is_holder "$pid" "$value" && kill -9 "$pid" && [ -n "$link" ] && echo "$pid"
   done
   last=$shared
 done
