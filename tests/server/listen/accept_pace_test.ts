@@ -33,7 +33,7 @@ Deno.test("AcceptPace takes the more between two pauses the higher the rate is, 
   assertLessOrEqual(acceptedUntilPause(pace, clock, 0), 2);
 });
 
-const CLIENTS = 64;
+const CLIENTS = 64, TRIES = 5;
 
 for (const mode of ["coroutine", "aio"] as const) {
   for (const processes of [2, 4]) {
@@ -98,11 +98,15 @@ for (const mode of ["coroutine", "aio"] as const) {
         },
         { what: "connections of each process" },
       );
-      const bursts: number[][] = [];
-      for (let i = 0; i < 9; i++) bursts.push(await burst());
-      // Without the pauses one takes nearly all of them, time and again.
-      const least = bursts.map(([least]) => least).sort((a, b) => a - b);
-      assert(least[4] >= CLIENTS / processes / 4, bursts.join(" "));
+      // Without the pauses one takes nearly all of them, time and again. A busy machine may give another one no turn
+      // for as long as nine bursts take.
+      let bursts: number[][] = [], usual = 0;
+      for (let tries = 0; tries < TRIES && usual < CLIENTS / processes / 4; tries++) {
+        bursts = [];
+        for (let i = 0; i < 9; i++) bursts.push(await burst());
+        usual = bursts.map(([least]) => least).sort((a, b) => a - b)[4];
+      }
+      assert(usual >= CLIENTS / processes / 4, bursts.join(" "));
       for (const server of servers) {
         await server.closeInput();
         const { accepted } = JSON.parse((await server.prints(/\{.*\}/))[0]);
