@@ -4,6 +4,9 @@
  *
  * @module
  */
+import { openDescriptors } from "../../src/os/fd/descriptor.ts";
+import { endOf } from "../../src/os/net/connections.ts";
+import { trafficOf } from "../../src/os/net/traffic.ts";
 import { TEST_CERT } from "../support/tls.ts";
 import { within } from "../support/wait.ts";
 
@@ -32,6 +35,7 @@ const encoder = new TextEncoder();
 export class HttpClient implements Disposable {
   readonly #conn: Deno.Conn;
   #bytes = new Uint8Array();
+  #fd?: number;
 
   private constructor(conn: Deno.Conn) {
     this.#conn = conn;
@@ -53,6 +57,17 @@ export class HttpClient implements Disposable {
       ? Deno.connectTls({ hostname: "localhost", port: target, caCerts: [TEST_CERT] })
       : Deno.connect({ hostname: "127.0.0.1", port: target });
     return new HttpClient(await within<Deno.Conn>(conn, { what: `a connection to ${target}` }));
+  }
+
+  /**
+   * The time since the last bytes came or went over TCP, in milliseconds. The kernel counts it, also while this process
+   * waits for a processor.
+   */
+  get quietMs(): number {
+    const { port } = this.#conn.localAddr as Deno.NetAddr;
+    const isOwn = (fd: number) => endOf(fd, "local") === `127.0.0.1:${port}`;
+    this.#fd ??= openDescriptors().keys().find(isOwn)!;
+    return trafficOf(this.#fd, "inet")!.quietMs!;
   }
 
   /**

@@ -15,6 +15,9 @@ export interface HttpLoadOptions {
   readonly request: string;
 }
 
+/** For how long a client keeps a connection that is idle: a server that stops closes it after a second. */
+const KEPT_MS = 500;
+
 /** Running clients. Declare it with `await using`. */
 export class HttpLoad implements AsyncDisposable {
   readonly #running: Promise<void>[];
@@ -48,7 +51,7 @@ export class HttpLoad implements AsyncDisposable {
     while (this.#goesOn) {
       try {
         using client = await HttpClient.connect(port);
-        for (let isKept = true; isKept && this.#goesOn;) {
+        for (let isKept = true; isKept && this.#goesOn && client.quietMs < KEPT_MS;) {
           await client.send(request);
           const { status, headers } = await client.answer();
           assertEquals(status, 200);
