@@ -927,6 +927,14 @@ export const ATTACKS: readonly Attack[] = [
     test: "is not kept by the lock of a reader that nobody may look into",
   },
   {
+    attack:
+      "another user has the address of a new service, and processes with hundreds of thousands of descriptors, and root's master is reloaded",
+    result:
+      "the master looks for the holder for a second; before, it stood still for as long as it takes to look at all, twice",
+    file: "tests/os/process/address_holders_test.ts",
+    test: "looks for a second at most, however many descriptors other processes have",
+  },
+  {
     attack: "a server leaves processes behind that end at once, under a master that is process 1",
     result:
       "all that have waited are reaped at each look; before, ten a second, until no process could start",

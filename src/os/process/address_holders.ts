@@ -7,6 +7,9 @@ import { describeProcess, openDescriptorsOfAll, readProc } from "./processes.ts"
 import { inetBytes } from "../net/open_listener.ts";
 import type { ListenAddress } from "../net/socket.ts";
 
+/** How long the process is looked for: any user can have processes with millions of descriptors. */
+const LOOK_MS = 1_000;
+
 /** The state and the flag of a listening socket in the kernel's tables (TCP_LISTEN, __SO_ACCEPTCON). */
 const TCP_LISTEN = "0A", ACCEPTS = 0x10000;
 const MAPPED_PREFIX = "00000000000000000000ffff";
@@ -14,13 +17,19 @@ const MAPPED_PREFIX = "00000000000000000000ffff";
 /**
  * Describes an address in use, with its process where the kernel shows it.
  *
+ * @param address The address.
+ * @param nowMs A clock.
  * @returns Such as `address in use by process 4711 ("nginx")`.
  */
-export function describeInUse(address: ListenAddress): string {
+export function describeInUse(
+  address: ListenAddress,
+  nowMs: () => number = () => performance.now(),
+): string {
   const inodes = address.kind === "inet" ? inetListeners(address) : unixListeners(address.path);
-  const sockets = new Set(inodes.map((inode) => `socket:[${inode}]`));
+  const sockets = new Set(inodes.map((inode) => `socket:[${inode}]`)), endMs = nowMs() + LOOK_MS;
   for (const { pid, target } of sockets.size > 0 ? openDescriptorsOfAll() : []) {
     if (sockets.has(target)) return `address in use by ${describeProcess(pid)}`;
+    if (nowMs() >= endMs) break;
   }
   return "address in use";
 }

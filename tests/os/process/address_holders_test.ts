@@ -31,6 +31,21 @@ for (const [listening, hostname] of CONFLICTS) {
   });
 }
 
+Deno.test("describeInUse() looks for a second at most, however many descriptors other processes have", () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  let atMs = 0, looks = 0;
+  const nowMs = () => {
+    looks++;
+    return atMs += 400;
+  };
+  assertEquals(
+    describeInUse({ kind: "inet", hostname: "127.0.0.1", port }, nowMs),
+    "address in use",
+  );
+  assertEquals(looks, 4);
+});
+
 Deno.test("describeInUse() does not name a process that listens on another address with the same port", () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address: ListenAddress = { kind: "inet", hostname: "127.0.0.2", port: listener.addr.port };
