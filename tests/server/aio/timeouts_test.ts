@@ -26,8 +26,9 @@ aioTest("Aio gives -2 when nothing comes in time, and can be used again", async 
 
 aioTest("Aio keeps the data from before and after a timeout for the next operation", async () => {
   using pair = await tcpPair();
-  pair.aio.setReadWaitTimeout(0.05);
   await send(pair.client, "be");
+  assertEquals(await outcome((cb) => pair.aio.readable(cb)), 1);
+  pair.aio.setReadWaitTimeout(0.05);
   assertEquals(await outcome((cb) => pair.aio.readn(4, cb)), -2);
   assertEquals(pair.aio.readCacheSize, 2);
   await send(pair.client, "fo");
