@@ -285,7 +285,7 @@ export class Master {
       return await this.#live(parts, candidate, inheritance);
     } finally {
       await control.close();
-      this.#outputs.drain();
+      this.#outputs.close();
       this.#lockWatch.close();
       await this.#outputLog.close();
       // The log lines of this master may go to its own log service, which needs a turn to receive

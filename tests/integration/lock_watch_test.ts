@@ -21,11 +21,11 @@ function userfaultDevice(path: string): string | undefined {
   return success ? path : undefined;
 }
 
-/** Whether a process is within write(2) or setsockopt(2), with memory that never comes. */
+/** Whether a process is within write(2) of pages, or setsockopt(2), with memory that never comes. */
 function isHolding(pid: string): boolean {
   const threads = `/proc/${pid}/task`;
   return [...Deno.readDirSync(threads)].some(({ name }) =>
-    /^(?:1 0x1|54 0x3) /.test(Deno.readTextFileSync(`${threads}/${name}/syscall`))
+    /^(?:1 0x1 0x\w+ 0x\w*000|54 0x3) /.test(Deno.readTextFileSync(`${threads}/${name}/syscall`))
   );
 }
 

@@ -899,6 +899,13 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack:
+      "such a program takes the lock while its master ends, after the last read of the output",
+    result: "the output is closed with that read; before, the process of the master never ended",
+    file: "tests/master/outputs/server_outputs_test.ts",
+    test: "leaves an output that never ends, and closes it, when this process ends",
+  },
+  {
+    attack:
       "a server of another user leaves a program behind with the arguments of a later master, under a first master that stays as the parent",
     result: "all ends with the last master; before, a stop of the first one never ended",
     file: "tests/integration/parent_test.ts",

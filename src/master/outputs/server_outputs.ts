@@ -131,10 +131,7 @@ export class ServerOutputs {
         `of ${id}, of which the oldest is closed`,
       "warn",
     );
-    // As the lock watch sees what a read waits for, and not what close(2) waits for, the last read comes first.
-    oldest.drain(this.#timeLimit(LAST_OUTPUT_MS));
-    oldest.close();
-    this.#drop(oldest);
+    this.#close(oldest, this.#timeLimit(LAST_OUTPUT_MS));
   }
 
   /** Closes the outputs of a process that could not be started. */
@@ -143,10 +140,17 @@ export class ServerOutputs {
     this.#drop(outputs);
   }
 
-  /** Reads the last output of the servers, when this process ends. */
-  drain(): void {
+  /** Reads the last output of the servers, and closes all, when this process ends. */
+  close(): void {
     const isOver = this.#timeLimit(ALL_LAST_OUTPUTS_MS);
-    for (const outputs of [...this.#all.keys()]) outputs.drain(isOver);
+    for (const outputs of [...this.#all.keys()]) this.#close(outputs, isOver);
+  }
+
+  /** Closes an output. As the lock watch sees what a read waits for, and not what close(2) waits for, it is read first. */
+  #close(outputs: ProcessOutputs, isOver: () => boolean): void {
+    outputs.drain(isOver);
+    outputs.close();
+    this.#drop(outputs);
   }
 
   #timeLimit(ms: number): () => boolean {

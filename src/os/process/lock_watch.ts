@@ -47,8 +47,9 @@ const SETSOCKOPT = { x86_64: 54, aarch64: 208 }[Deno.build.arch];
  * file can forge a line. If the process is still held up at the next look, another thread of the holder has closed the
  * descriptor, so all processes of the user who owns the pipe are killed, or all that are in setsockopt(2).
  *
- * A process that has been killed waits for the lock of a pipe, too, and has no descriptors any more that tell which:
- * all processes of these users in its cgroup are killed, as a service manager does that stops it.
+ * A process that ends waits for the lock of a pipe, too, in its main thread or in another one, and has no descriptors
+ * any more that tell which: all processes of these users in its cgroup are killed, as a service manager does that stops
+ * it.
  */
 const SCRIPT = `
 watched=$1 begun=$2 owner=$3 setsockopt=$4
@@ -76,6 +77,10 @@ is_hiding() {
   done
   return 1
 } 2>/dev/null
+has_threads() {
+  set -- "/proc/$watched/task/"*
+  [ $# -gt 1 ]
+}
 is_beside() {
   read -r own <"/proc/$watched/cgroup" && read -r group <"/proc/$1/cgroup" && [ "$own" = "$group" ]
 } 2>/dev/null
@@ -96,7 +101,7 @@ while sleep 1; do
   { while read -r line; do stat=$line; done <"/proc/$watched/stat"; } 2>/dev/null
   set -- \${stat##*)}
   [ "\${20}" = "$begun" ] || exit
-  if [ "$1" != D ]; then count_down; continue; fi
+  if [ "$1" != D ] && ! { [ "$1" = Z ] && has_threads; }; then count_down; continue; fi
   if [ -L "/proc/$watched/fd/0" ]; then
     { read -r call fd rest <"/proc/$watched/syscall"; } 2>/dev/null || continue
     case $fd in 0x*) link=/proc/$watched/fd/$((fd)) ;; *) count_down; continue ;; esac

@@ -120,7 +120,7 @@ Deno.test("ServerOutputs goes on reading what programs write that a process has 
     await eventually(() => records.length === 1, { what: "the record" });
     assertEquals([records[0].pid, records[0].text], [next.pid, "somebody reads this"]);
     for (const one of left) one.close();
-    outputs.drain();
+    outputs.close();
   });
 });
 
@@ -135,11 +135,11 @@ Deno.test("ServerOutputs closes no output that a service has left behind for one
     await eventually(() => records.length === 1, { what: "the record" });
     assertEquals([records[0].service, records[0].text], ["victim.cf", "somebody reads this"]);
     for (const one of [victim, ...left]) one.close();
-    outputs.drain();
+    outputs.close();
   });
 });
 
-Deno.test("ServerOutputs leaves an output that never ends, when this process ends", async () => {
+Deno.test("ServerOutputs leaves an output that never ends, and closes it, when this process ends", async () => {
   await leavesNothingOpen(() => {
     let refills = 0;
     const { outputs, start } = fixture(() => {
@@ -149,9 +149,8 @@ Deno.test("ServerOutputs leaves an output that never ends, when this process end
     });
     const one = start();
     one.write("stdout", "first\n");
-    outputs.drain();
+    outputs.close();
     assertEquals(refills > 0 && refills < 1_000, true, `${refills}`);
-    outputs.abandon(one.process);
     one.close();
   });
 });
