@@ -114,6 +114,19 @@ async function endOf(shell: TestProcess): Promise<void> {
   await shell.ended();
 }
 
+Deno.test("docs/tutorial.md shows the columns of a change as wide as the command does", () => {
+  for (const { text } of blocksOf(Deno.readTextFileSync(PAGE))) {
+    const changes = stepsOf(text).map(({ shown }) =>
+      shown.match(/^(service|listener) .*$/gm) ?? []
+    );
+    for (const lines of changes) {
+      const parts = lines.map((line) => /^(\S+ \S+)( +)/.exec(line)!);
+      const widest = Math.max(...parts.map(([, name]) => name.length));
+      assertEquals(parts.map(([column]) => column.length), lines.map(() => widest + 2));
+    }
+  }
+});
+
 Deno.test("docs/tutorial.md tells to install zc as docs/operating.md does", () => {
   assertStringIncludes(Deno.readTextFileSync(`${ROOT}docs/operating.md`), INSTALL.trim());
 });
