@@ -64,7 +64,7 @@ const TABLES: Readonly<Record<string, Words>> = {
     notMeasured: "未测量",
     noReload: "没有重新加载",
     ended: "没有：它已经结束",
-    of: (failed, all) => `${failed} 个，共 ${all} 个`,
+    of: (failed, all) => `${all} 个中 ${failed} 个`,
     withStandby: (plain, standby) => `${plain}；有备用进程时 ${standby}`,
     threads: (time) => `${time}（线程）`,
     ms: "毫秒",
