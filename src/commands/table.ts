@@ -86,7 +86,9 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "reload",
     summary: "Read the configuration again, and replace the processes",
-    details: "It waits for the outcome. With services, only these take their new settings.",
+    details:
+      "It waits for the outcome. With services, only these take their new settings; a problem in " +
+      "the file of another one refuses the reload as well.",
     operands: "[SERVICE...]",
     options: [NO_WAIT],
     exits: CHANGE_EXITS,
