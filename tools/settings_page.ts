@@ -84,7 +84,7 @@ server-proc-count = 4
 server-reload-step = 1
 server-ready-timeout = 20s
 server-soak = 10s
-server-stop-on-softstop-after = 1m
+server-drain-timeout = 1m
 `,
   supervision: `# conf/hello.cf: at most 5 starts a minute in one slot; a new process each day
 server-command = hello.ts

@@ -38,8 +38,10 @@ const MEANINGS: Readonly<Record<SettingConstant, string>> = {
     "写出这个级别以及更重要级别的日志行：debug、info、warn、error。debug = yes 和 --DEBUG 优先于它，含义是 debug。在 debug 级别，每行末尾有调用处的文件和行号。写在 .gcf 中时，对 master 和所有 server 生效。",
   LOG_FORMAT:
     "标准输出和标准错误输出上日志行的格式。text：带时区的时间、级别、程序名和进程号。terminal：简短，带颜色。journal：sd-daemon(3) 的优先级前缀，不带时间。json：每行一个对象，字段名采用 OpenTelemetry 的名称。auto：在终端上用 terminal，在 JOURNAL_STREAM 指明的输出上用 journal，其他情况用 text。写在 .gcf 中时，对 master 和所有 server 生效。",
+  SERVER_DRAIN_TIMEOUT:
+    "server 收到停止通知后，可以用多长时间处理完已有的连接。最后一个连接结束时，server 就结束，最迟在这个时间之后。",
   SERVER_STOP_ON_SOFTSTOP_AFTER:
-    "server 收到停止通知后，可以用多长时间处理完已有的连接。不设置则最多 30 秒。",
+    "与 LIB-ZC 相同：server 收到停止通知后继续运行多长时间，不论是否还有连接。不设置则在最后一个连接结束时结束，见 server-drain-timeout。",
   SERVER_RELOAD:
     "哪些重新加载会替换进程。always：每次都替换。changed：只有下列内容有变化时才替换：某个配置项、某个地址、server-command 中写出的某个文件、server-tls-cert 或 server-tls-key 的文件、脚本以固定名称导入的某个本地模块；对于 self，脚本就是 master 的程序，或者编译得到的文件。名称在运行时才生成的模块，以及程序读取的文件，不参加比较。如果程序不是由 master 自己的 Deno 运行的脚本，则只比较 server-command 中写出的文件，日志会说明这一点。",
   SERVER_RELOAD_STEP:

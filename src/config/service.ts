@@ -33,6 +33,7 @@ import {
   SERVER_BALANCE,
   SERVER_CHROOT,
   SERVER_COMMAND,
+  SERVER_DRAIN_TIMEOUT,
   SERVER_ENV,
   SERVER_ENV_FILE,
   SERVER_GROUP,
@@ -116,8 +117,10 @@ export interface ServiceConfig {
   readonly masterChroot?: string;
   /** The working directory of its processes. */
   readonly masterChdir?: string;
-  /** The time limit of a process after a soft stop, in milliseconds. */
+  /** How long a process goes on after a soft stop, in milliseconds; without it until it has drained. */
   readonly softstopAfterMs?: number;
+  /** The limit of a drain, in milliseconds. */
+  readonly drainTimeoutMs: number;
   /** Whether a reload replaces its processes when nothing has changed. */
   readonly reload: ReloadRule;
   /** The most processes of a reload beyond the usual number; without it there is no limit. */
@@ -229,6 +232,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   warnings.push(...checkOutput({ config, globals }, output));
   const masterChdir = read(MASTER_CHDIR);
   const softstopAfterMs = read(SERVER_STOP_ON_SOFTSTOP_AFTER);
+  warnings.push(...checkDrain({ config, globals }, softstopAfterMs));
   const reloadStep = read(SERVER_RELOAD_STEP);
   const user = read(SERVER_USER), group = read(SERVER_GROUP), chroot = read(SERVER_CHROOT);
   const environmentFile = read(SERVER_ENV_FILE);
@@ -257,6 +261,7 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
     ...(masterChroot === undefined ? {} : { masterChroot }),
     ...(masterChdir === undefined ? {} : { masterChdir }),
     ...(softstopAfterMs === undefined ? {} : { softstopAfterMs }),
+    drainTimeoutMs: read(SERVER_DRAIN_TIMEOUT),
     reload: read(SERVER_RELOAD),
     ...(reloadStep === undefined ? {} : { reloadStep }),
     readyTimeoutMs: read(SERVER_READY_TIMEOUT),
@@ -273,6 +278,19 @@ export function parseServiceConfig(given: Config, options: ServiceOptions): Serv
   if (service.command.length > 0) problems.push(...check(service));
   if (problems.length > 0) return { endpoints, problems: problems.toSorted(byLine), warnings };
   return { service, endpoints, problems, warnings };
+}
+
+/** Finds a limit of the drain that LIB-ZC's setting leaves without effect. */
+function checkDrain(
+  { config, globals }: { readonly config: Config; readonly globals: Config },
+  softstopAfterMs: number | undefined,
+): Problem[] {
+  const { name: key } = SERVER_DRAIN_TIMEOUT;
+  const from = [config, globals].find((from) => from.getStr(key) !== "");
+  if (softstopAfterMs === undefined || from === undefined) return [];
+  const found = `${SERVER_STOP_ON_SOFTSTOP_AFTER.name}, whose time a process waits in any case`;
+  const message = cannot("use", key, { found, expected: "one of the two" });
+  return [warningAt(settingOrigin(from, key), { key, message })];
 }
 
 /** Finds shell operators, which the program would get as arguments. */

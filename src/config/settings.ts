@@ -253,6 +253,19 @@ export const LOG_FORMAT: Setting<LogFormat> = define({
     ".gcf it applies to the master and to all servers.",
 });
 
+/** `server-drain-timeout`: the limit of a drain, in milliseconds. */
+export const SERVER_DRAIN_TIMEOUT: Setting<number> = define({
+  name: "server-drain-timeout",
+  group: "reload",
+  scopes: ["service", "server"],
+  kind: SECONDS,
+  fallback: "30s",
+  inherited: true,
+  doc:
+    "How long a server that was told to stop may finish its connections. It ends with the last " +
+    "one, and after this time at the latest.",
+});
+
 /** `server-stop-on-softstop-after`: M of the soft stop, in milliseconds. */
 export const SERVER_STOP_ON_SOFTSTOP_AFTER: Setting<number | undefined> = define({
   name: "server-stop-on-softstop-after",
@@ -260,8 +273,8 @@ export const SERVER_STOP_ON_SOFTSTOP_AFTER: Setting<number | undefined> = define
   scopes: ["service", "server"],
   kind: SECONDS,
   inherited: true,
-  doc: "How long a server may finish its connections after it was told to stop. Without it: 30 s " +
-    "at most.",
+  doc: "How long a server goes on after it was told to stop, with connections or without, as in " +
+    "LIB-ZC. Without it: until its last connection ends, see server-drain-timeout.",
 });
 
 /** The services whose processes a reload replaces. */

@@ -84,6 +84,7 @@ Deno.test("parseServiceConfig() reads the whole of an ordinary file", () => {
     masterChroot: "/jail",
     masterChdir: "/data",
     softstopAfterMs: 120_000,
+    drainTimeoutMs: 30_000,
     reload: "changed",
     reloadStep: 2,
     readyTimeoutMs: 60_000,
@@ -118,6 +119,16 @@ Deno.test("parseServiceConfig() gives defaults, and leaves out what isn't set", 
   for (const key of ["masterChroot", "masterChdir", "softstopAfterMs", "reloadStep"]) {
     assert(!(key in service), key);
   }
+});
+
+Deno.test("parseServiceConfig() warns of a limit of the drain beside LIB-ZC's time", () => {
+  const drain = "server-drain-timeout = 5m\n", after = "server-stop-on-softstop-after = 2\n";
+  assertEquals(serviceOf(parse(MINIMAL + drain)).drainTimeoutMs, 300_000);
+  assertEquals([parse(MINIMAL + drain).warnings, parse(MINIMAL + after).warnings], [[], []]);
+  assertEquals(parse(MINIMAL + drain + after).warnings.map(formatProblem), [
+    'conf/imapd.cf:3: server-drain-timeout: Cannot use "server-drain-timeout": ' +
+    "server-stop-on-softstop-after, whose time a process waits in any case, expected one of the two",
+  ]);
 });
 
 Deno.test("parseServiceConfig() keeps 0 processes and a soft stop of 0 s", () => {

@@ -31,6 +31,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   "server-proc-count": 1,
   "server-balance": "shared",
   "server-log": undefined,
+  "server-drain-timeout": 30_000,
   "server-stop-on-softstop-after": undefined,
   "server-reload": "always",
   "server-reload-step": undefined,

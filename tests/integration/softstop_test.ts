@@ -50,6 +50,25 @@ const REPLACED: Readonly<Record<string, Replaced>> = {
       await master.reaps(pid);
     },
   },
+  "with server-drain-timeout = 1h an old process ends with its last connection": {
+    settings: { "server-drain-timeout": "1h" },
+    check: async ({ master, client, pid }) => {
+      await isServed(client);
+      client.close();
+      await master.reaps(pid);
+    },
+  },
+  "with server-drain-timeout = 1 an old process serves for a second at the longest": {
+    settings: { "server-drain-timeout": "1s" },
+    check: async ({ master, client, pid, sinceMs }) => {
+      assertEquals(await client.ending(), "end of file");
+      assert(performance.now() - sinceMs > 0.9 * SECOND);
+      await master.reaps(pid);
+      await master.logs(
+        new RegExp(`\\[${pid}\\] 1 connection was open at the time limit, and cut`),
+      );
+    },
+  },
   [`with ${M} = 0 an old process ends at once, connections or not`]: {
     settings: { [M]: 0 },
     check: async ({ master, client, pid }) => {

@@ -34,6 +34,14 @@ Deno.test("loadServices() warns of settings that a program without heartbeats ig
   assertEquals(await warningsOf({ "a.cf": service, "all.gcf": "server-watchdog = 5\n" }), [
     `DIR/a.cf: ${cannotHeed("server-watchdog")}`,
   ]);
+  const drain = "server-drain-timeout = 5\n";
+  assertEquals(await warningsOf({ "a.cf": service + drain }), [
+    `DIR/a.cf:3: ${cannotHeed("server-drain-timeout")}`,
+  ]);
+  assertEquals(await warningsOf({ "a.cf": service, "all.gcf": drain }), [
+    `DIR/a.cf: ${cannotHeed("server-drain-timeout")}`,
+  ]);
+  assertEquals(await warningsOf({ "a.cf": `${service}server-protocol = systemd\n${drain}` }), []);
   assertEquals(await warningsOf({ "a.cf": service }), []);
 });
 

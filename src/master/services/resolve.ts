@@ -13,6 +13,7 @@ import {
   RUN_CHROOT,
   RUN_USER,
   SERVER_CHROOT,
+  SERVER_DRAIN_TIMEOUT,
   SERVER_IDLE_EXIT,
   SERVER_MAX_CONNECTIONS,
   SERVER_STANDBY_COUNT,
@@ -187,6 +188,8 @@ function opensAddress({ service, addressCall }: Located): Problem[] {
 function unsupportedSettings({ service, protocol }: Located): Problem[] {
   if (protocol === "control") return [];
   const isForeign = protocol !== "inherit";
+  const isGiven = ({ name }: Setting<unknown>) =>
+    service.settings.has(name) || service.shared.has(name);
   const { watchdogMs, maxConnections, idleExitMs, standbyCount } = service.supervision;
   const given = [
     ...(isForeign && watchdogMs > 0 ? [SERVER_WATCHDOG] : []),
@@ -194,6 +197,7 @@ function unsupportedSettings({ service, protocol }: Located): Problem[] {
     ...(isForeign && idleExitMs > 0 ? [SERVER_IDLE_EXIT] : []),
     ...(standbyCount > 0 ? [SERVER_STANDBY_COUNT] : []),
     ...(service.startUser === "master" ? [SERVER_START_USER] : []),
+    ...(protocol === "libzc" && isGiven(SERVER_DRAIN_TIMEOUT) ? [SERVER_DRAIN_TIMEOUT] : []),
   ];
   const expected = isForeign ? "a server of this framework" : "a server with --allow-ffi";
   return given.map(({ name: key }) => {

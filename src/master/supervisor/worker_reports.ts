@@ -125,7 +125,8 @@ export class WorkerReports {
   #onDraining(service: Service, worker: Worker, seconds: number): void {
     const { stops, onChange } = this.#options;
     const isFirst = !saysDraining(worker.life);
-    const longestMs = Math.max(LONGEST_DRAIN_MS, worker.config.softstopAfterMs ?? 0);
+    const { softstopAfterMs = 0, drainTimeoutMs } = worker.config;
+    const longestMs = Math.max(LONGEST_DRAIN_MS, softstopAfterMs, drainTimeoutMs);
     const atMs = this.#nowMs + Math.min(seconds * 1000, longestMs) + DRAIN_GRACE_MS;
     const deadlineMs = stops.terminateAtMs(atMs);
     // Without a soft stop it drains of its own accord, and leaves its slot now.

@@ -44,9 +44,6 @@ const EXIT_NEWS_MS = 100;
 /** The time before SIGTERM for a server that would drain for an hour and is not replaced. */
 const NOT_REPLACED_MS = 1_000;
 
-/** The drain time of systemd's programs without `server-stop-on-softstop-after`. */
-const STOP_SECONDS = 30;
-
 /** The drain time of a LIB-ZC program that decides it itself (section 5). */
 const LONGEST_SECONDS = 3600;
 
@@ -141,8 +138,8 @@ class DescriptorWorker implements RunningWorker {
   }
 
   #softstopSeconds(): number {
-    const { softstopAfterMs } = this.#request.service;
-    if (this.#masterStatus === undefined) return (softstopAfterMs ?? STOP_SECONDS * 1000) / 1000;
+    const { softstopAfterMs, drainTimeoutMs } = this.#request.service;
+    if (this.#masterStatus === undefined) return (softstopAfterMs ?? drainTimeoutMs) / 1000;
     // With a before-softstop hook, less than a second counts as an hour.
     const seconds = (softstopAfterMs ?? 0) / 1000;
     return seconds < 1 ? LONGEST_SECONDS : seconds;

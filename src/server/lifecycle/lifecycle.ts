@@ -48,9 +48,6 @@ export interface IdleSource {
   closeAll?(): void;
 }
 
-/** The longest drain of a server without `server-stop-on-softstop-after`. */
-export const DRAIN_LIMIT_SECONDS = 30;
-
 /** The time limit that a setting of 0 stands for while work is under way. */
 const LONGEST_SECONDS = 3600;
 
@@ -66,6 +63,8 @@ const NONE: ReadonlySet<number> = new Set();
 export interface LifecycleOwner {
   /** M: `server-stop-on-softstop-after`, in seconds; undefined where it is not set. */
   readonly softstopSeconds: number | undefined;
+  /** `server-drain-timeout`, in seconds: the longest drain where M is not set. */
+  readonly drainSeconds: number;
   /** The user's hook. */
   readonly beforeSoftstop?: (stop: Softstop) => void | Promise<void>;
   /** The server has stopped accepting and exits within `seconds`. */
@@ -252,8 +251,8 @@ export class ServerLifecycle {
   }
 
   /** Applies LIB-ZC's rules for the time limit; without the setting, the server drains within a limit. */
-  #softstopSeconds({ softstopSeconds, beforeSoftstop }: LifecycleOwner): number {
-    if (softstopSeconds === undefined) return DRAIN_LIMIT_SECONDS;
+  #softstopSeconds({ softstopSeconds, drainSeconds, beforeSoftstop }: LifecycleOwner): number {
+    if (softstopSeconds === undefined) return drainSeconds;
     return beforeSoftstop === undefined ? softstopSeconds : atLeastOne(softstopSeconds);
   }
 

@@ -9,6 +9,7 @@ import { isAnySet, readStrictly } from "../../config/effective.ts";
 import {
   EXIT_AFTER,
   PRIVILEGE_SETTINGS,
+  SERVER_DRAIN_TIMEOUT,
   SERVER_STOP_ON_SOFTSTOP_AFTER,
 } from "../../config/settings.ts";
 import { logLine, zdebug, zwarn } from "../../log/log.ts";
@@ -100,11 +101,13 @@ export class Server {
   async run(mode: Mode): Promise<void> {
     // First of all, so that a wrong setting has no side effects.
     const softstopMs = readStrictly(defaultConfig, SERVER_STOP_ON_SOFTSTOP_AFTER);
+    const drainMs = readStrictly(defaultConfig, SERVER_DRAIN_TIMEOUT);
     const exitAfterMs = readStrictly(defaultConfig, EXIT_AFTER);
     const source = await (mode === "MASTER" ? this.#master() : this.#standalone());
     try {
       this.#lifecycle.own({
         softstopSeconds: softstopMs === undefined ? undefined : softstopMs / 1000,
+        drainSeconds: drainMs / 1000,
         beforeSoftstop: this.#hooks.beforeSoftstop,
         onDraining: (seconds) => source.draining(seconds),
         onDetach: () => source.detach(),

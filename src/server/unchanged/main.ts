@@ -10,7 +10,11 @@
  *
  * @module
  */
-import { SERVER_CONTROL, SERVER_STOP_ON_SOFTSTOP_AFTER } from "../../config/settings.ts";
+import {
+  SERVER_CONTROL,
+  SERVER_DRAIN_TIMEOUT,
+  SERVER_STOP_ON_SOFTSTOP_AFTER,
+} from "../../config/settings.ts";
 import { defaultConfig } from "../../config/config.ts";
 import { readStrictly } from "../../config/effective.ts";
 import { cannot } from "../../config/errors.ts";
@@ -26,7 +30,7 @@ import { exitLater } from "../../os/clock/exit_later.ts";
 import { replaceFunctions } from "../../os/net/runtime_functions.ts";
 import { keepControlFromChildren } from "../backend/chosen.ts";
 import { adviseBy } from "../lifecycle/missing_permission.ts";
-import { DRAIN_LIMIT_SECONDS, serverLifecycle } from "../lifecycle/lifecycle.ts";
+import { serverLifecycle } from "../lifecycle/lifecycle.ts";
 import { runServer } from "../runtime/runtime.ts";
 import { markUncaughtErrors } from "../runtime/unhandled_errors.ts";
 import { serviceText } from "./addresses.ts";
@@ -138,7 +142,8 @@ function run({ start: { args }, services, signals }: {
 
 /** How long the server may take from the stop to its end. */
 function limitMs(): number {
-  return readStrictly(defaultConfig, SERVER_STOP_ON_SOFTSTOP_AFTER) ?? DRAIN_LIMIT_SECONDS * 1000;
+  return readStrictly(defaultConfig, SERVER_STOP_ON_SOFTSTOP_AFTER) ??
+    readStrictly(defaultConfig, SERVER_DRAIN_TIMEOUT);
 }
 
 /** Says which addresses the program has not asked for. */

@@ -24,6 +24,7 @@ function setup(owner: Partial<LifecycleOwner> = {}): Setup {
   lifecycle.stopped.then(() => hasEnded = true);
   lifecycle.own({
     softstopSeconds: undefined,
+    drainSeconds: 30,
     onDraining: (seconds) => told.push(["draining", seconds]),
     onDetach: () => told.push("detach"),
     onCut: ({ connections }) => told.push(["cut", connections]),
@@ -69,6 +70,18 @@ Deno.test("ServerLifecycle.softstop() of a started standby is that of any other 
   server.lifecycle.softstop();
   assertEquals(server.told, [["draining", 2]]);
   await endsAfter(server, 2);
+});
+
+Deno.test("ServerLifecycle.softstop() without M ends with the last work, and at the limit of the drain at the latest", async () => {
+  const quick = setup({ drainSeconds: 7 }), finish = busy(quick);
+  quick.lifecycle.softstop();
+  assertEquals([await quick.ended(), quick.told], [false, [["draining", 7]]]);
+  finish();
+  assertEquals(await quick.ended(), true);
+  const slow = setup({ drainSeconds: 7 });
+  busy(slow);
+  slow.lifecycle.softstop();
+  await endsAfter(slow, 7);
 });
 
 Deno.test("ServerLifecycle does not serve again when it is started after its stop", () => {
@@ -410,6 +423,7 @@ Deno.test("ServerLifecycle.own() refuses a second server in the process", () => 
     () =>
       lifecycle.own({
         softstopSeconds: 0,
+        drainSeconds: 30,
         onDraining() {},
         onDetach() {},
         onError() {},
@@ -429,6 +443,7 @@ Deno.test("ServerLifecycle.softstop() before there is an owner counts from then 
   const told: number[] = [];
   lifecycle.own({
     softstopSeconds: 5,
+    drainSeconds: 30,
     onDraining: (seconds) => told.push(seconds),
     onDetach() {},
     onError() {},

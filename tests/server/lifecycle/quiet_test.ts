@@ -57,6 +57,7 @@ Deno.test("the drain of many HTTP listeners takes time in proportion to their nu
     }
     serverLifecycle.own({
       softstopSeconds: undefined,
+      drainSeconds: 30,
       onDraining() {},
       onDetach() {},
       onError: console.error,

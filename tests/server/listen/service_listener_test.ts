@@ -296,6 +296,7 @@ Deno.test("ServiceListener serves a connection that was accepted when the server
     const addr: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
     serverLifecycle.own({
       softstopSeconds: undefined,
+      drainSeconds: 30,
       onDraining() {},
       onDetach() {},
       onError: (error) => console.log("error", error),
