@@ -22,7 +22,7 @@ Deno.test("Site.endNow() ends a program that has lost its environment, and what 
   try {
     assertEquals(pids.map(isRunning), [true, true]);
     site.endNow();
-    assertEquals(pids.map(isRunning), [false, false]);
+    await eventually(() => !pids.some(isRunning), { what: "the end of both" });
   } finally {
     for (const pid of pids.filter(isRunning)) Deno.kill(pid, "SIGKILL");
     await site.end(0);
