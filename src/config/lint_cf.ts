@@ -14,7 +14,14 @@ import { nearest } from "./nearest.ts";
 import { isRepeated } from "./repeated.ts";
 import { SecretLines, shownLine } from "./secret_lines.ts";
 import { COMMENT, endsInComment } from "./setting.ts";
-import { ALL_SETTINGS, SERVER_SERVICE, type Setting, settingOf } from "./settings.ts";
+import {
+  ALL_SETTINGS,
+  METRICS,
+  SERVER_CONTROL,
+  SERVER_SERVICE,
+  type Setting,
+  settingOf,
+} from "./settings.ts";
 
 /**
  * The kinds of settings files: by the extension, and one that a master reads by `-config`. Of an INI file: what is
@@ -22,7 +29,7 @@ import { ALL_SETTINGS, SERVER_SERVICE, type Setting, settingOf } from "./setting
  */
 export type FileKind = "cf" | "gcf" | "master" | "head" | "section";
 
-/** Names too short and ordinary to tell a slip from a server's own setting. */
+/** Not of names too short and ordinary to tell a slip from a server's own setting. */
 const isTelling = ({ name }: Setting<unknown>): boolean => name.includes("-");
 
 const OF_SERVICE = ALL_SETTINGS.filter(({ scopes }) =>
@@ -31,7 +38,7 @@ const OF_SERVICE = ALL_SETTINGS.filter(({ scopes }) =>
 const OF_ALL = ALL_SETTINGS.filter(({ inherited, scopes, notInGcf = [] }) =>
   inherited === true ||
   scopes.some((scope) => scope !== "service" && !notInGcf.includes(scope))
-);
+).filter((setting) => setting !== SERVER_SERVICE);
 const OF_MASTER = ALL_SETTINGS.filter(({ scopes }) => scopes.includes("master"));
 
 /** What each kind of file may give to whom. */
@@ -39,7 +46,7 @@ const ALLOWED: Readonly<Record<FileKind, readonly Setting<unknown>[]>> = {
   cf: OF_SERVICE,
   gcf: OF_ALL,
   master: OF_MASTER,
-  head: [...OF_ALL, ...OF_MASTER].filter((setting) => setting !== SERVER_SERVICE),
+  head: [...OF_ALL, ...OF_MASTER],
   section: OF_SERVICE,
 };
 
@@ -117,14 +124,18 @@ function withoutEquals(written: string): string {
   return cannot("read", shown, { found: 'no "=" in it, so it sets nothing', expected });
 }
 
+/** As in LIB-ZC. */
+const COMMENT_OF_FILES = "a comment behind the value, each word of which is a socket file";
+
 /** What is odd about one setting, if anything is. */
 function slipIn(key: string, value: string, kind: FileKind): string | undefined {
   const setting = settingOf(key);
   if (setting === undefined) return misspelt(key, kind);
-  const told = misplaced(setting, kind);
+  const told = misplaced(setting, value, kind);
   if (told !== undefined || !ALLOWED[kind].includes(setting)) return told;
   if (!hasComment(setting, value)) return undefined;
-  return cannot("read", setting.isSecret ? key : value, COMMENT);
+  const about = setting === SERVER_SERVICE ? { ...COMMENT, found: COMMENT_OF_FILES } : COMMENT;
+  return cannot("read", setting.isSecret ? key : value, about);
 }
 
 /** Whether a value that can be read goes on as if with a comment. */
@@ -153,8 +164,14 @@ function misspelt(key: string, kind: FileKind): string | undefined {
   return cannot("find setting", key, { found, expected: expected.replace(/^it\b/, meant) });
 }
 
-function misplaced(setting: Setting<unknown>, kind: FileKind): string | undefined {
-  const where = isTelling(setting) ? misplacement(setting, kind) : undefined;
+function misplaced(
+  setting: Setting<unknown>,
+  value: string,
+  kind: FileKind,
+): string | undefined {
+  // A server's own setting of this name has hardly a port in it.
+  const isMeant = isTelling(setting) || setting === METRICS && /:[0-9]+$/.test(value);
+  const where = isMeant ? misplacement(setting, kind) : undefined;
   return where === undefined ? undefined : cannot("use", setting.name, where);
 }
 
@@ -163,6 +180,10 @@ function misplacement(
   setting: Setting<unknown>,
   kind: FileKind,
 ): { readonly found: string; readonly expected: string } | undefined {
+  if (setting === SERVER_CONTROL) {
+    const found = "a setting that the master gives to each process";
+    return { found, expected: "no such line" };
+  }
   if (ALLOWED[kind].includes(setting)) return undefined;
   if (kind === "section") {
     const found = "a setting of the master in the section of a service";

@@ -16,6 +16,15 @@ const COMMENT = [
   "the comment on a line of its own",
 ] as const;
 const UNKNOWN = "no setting has this name, so it can only be a server's own";
+const OF_MASTER = [
+  "a setting of the master in the file of a service",
+  "it in a .gcf, or on the command line of the master",
+] as const;
+const BY_MASTER = ["a setting that the master gives to each process", "no such line"] as const;
+const ITS_FILES = [
+  "a comment behind the value, each word of which is a socket file",
+  COMMENT[1],
+] as const;
 const NO_GCF = "a setting that no .gcf gives";
 
 const ROWS: readonly Row[] = [
@@ -31,13 +40,20 @@ const ROWS: readonly Row[] = [
   { line: "port = 4" },
   { line: "sleep = never" },
   { line: "C = x" },
+  { line: "metrics = yes" },
+  { line: "metrics = 127.0.0.1:9100", says: OF_MASTER },
+  { line: "server-control = 5", says: BY_MASTER },
+  { kind: "gcf", line: "server-control = 5", says: BY_MASTER },
+  { kind: "gcf", line: "metrics = 127.0.0.1:9100" },
+  {
+    kind: "gcf",
+    line: "server-service = :8850",
+    says: ["a setting of one service in a file for all", "it in the .cf of each service"],
+  },
   { line: "debugs = x" },
   {
     line: "master-stop-timeout = 4s",
-    says: [
-      "a setting of the master in the file of a service",
-      "it in a .gcf, or on the command line of the master",
-    ],
+    says: OF_MASTER,
   },
   {
     line: "try-lock = yes",
@@ -93,8 +109,8 @@ const ROWS: readonly Row[] = [
     says: ['no "=" in it, so it sets nothing', "server-proc-count = 4"],
   },
   { line: "verbose", says: ['no "=" in it, so it sets nothing', "a line NAME = VALUE"] },
-  { line: "server-service = :8850 # web", says: COMMENT },
-  { line: "server-service = :8850 #web", says: COMMENT },
+  { line: "server-service = :8850 # web", says: ITS_FILES },
+  { line: "server-service = :8850 #web", says: ITS_FILES },
   { line: "server-command = hello.ts # all of it", says: COMMENT },
   { line: "server-command = hello.ts --title '# 1'" },
   { line: "server-user = www # the web", says: COMMENT },
