@@ -235,6 +235,10 @@ function noProgram(
     const found = "a variable, which only a shell takes from there";
     return { found, expected: `env ${word} and the program behind it, or server-env` };
   }
+  if (/^~|\$/.test(word)) {
+    const found = `a ${word.startsWith("~") ? "~" : "variable"}, which only a shell expands`;
+    return { found, expected: "the path itself" };
+  }
   if (!/^(?:https?|file|data|jsr|npm|node):/.test(word)) return undefined;
   return { found: "a URL, which is no program", expected: `deno run -A ${word}` };
 }

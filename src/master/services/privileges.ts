@@ -219,9 +219,10 @@ export function requireRoot({ masterChroot }: ServiceConfig, { lookup, cwd }: Pr
  * @throws {TypeError} When they can't.
  */
 export function requireDirectory(service: ServiceConfig, place: ProgramPlace): void {
-  const { masterChdir } = service;
+  const { masterChdir, masterChroot } = service;
   if (masterChdir === undefined || viewFrom(service, place).isDirectory(".")) return;
-  const about = { found: "no such directory", expected: "a directory, seen from the new root" };
+  const seen = masterChroot === undefined ? "" : ", seen from the new root";
+  const about = { found: "no such directory", expected: `a directory${seen}` };
   throw new TypeError(cannot("change the directory to", masterChdir, about));
 }
 

@@ -160,6 +160,24 @@ for (
       "expected env X=1 and the program behind it, or server-env",
     ],
     [
+      "~/server.ts",
+      'Cannot run "~/server.ts": a ~, which only a shell expands, expected the path itself',
+    ],
+    [
+      "$HOME/bin/server.ts",
+      'Cannot run "$HOME/bin/server.ts": a variable, which only a shell expands, ' +
+      "expected the path itself",
+    ],
+    [
+      "~/bin/imapd",
+      'Cannot run "~/bin/imapd": a ~, which only a shell expands, expected the path itself',
+    ],
+    [
+      "env X=1 ${HOME}/imapd",
+      'Cannot run "${HOME}/imapd": a variable, which only a shell expands, ' +
+      "expected the path itself",
+    ],
+    [
       "jsr:@x/server",
       'Cannot run "jsr:@x/server": a URL, which is no program, ' +
       "expected deno run -A jsr:@x/server",
