@@ -14,7 +14,8 @@ import {
   quoteJson,
 } from "../config/errors.ts";
 import type { ServiceConfig } from "../config/service.ts";
-import { CONFIG_DIR, SERVER_SERVICE } from "../config/settings.ts";
+import { settingOfAddress } from "../config/endpoints.ts";
+import { CONFIG_DIR } from "../config/settings.ts";
 import { ControlRequestError } from "../control/client.ts";
 import type { Commands } from "../control/messages.ts";
 import { refusalOf } from "../master/listeners/open_error.ts";
@@ -119,7 +120,7 @@ function addressProblems(
       return [];
     } catch (error) {
       const { message } = refusalOf(endpoint, error as Error, held);
-      return problemAt(endpoint.origin, { key: SERVER_SERVICE.name, message });
+      return problemAt(endpoint.origin, { key: settingOfAddress(endpoint), message });
     }
   });
 }

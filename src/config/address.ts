@@ -21,6 +21,8 @@ export type Endpoint = ListenAddress & {
   readonly text: string;
   /** Its place in the settings, for messages; `undefined` if the program itself has set it. */
   readonly origin: Origin | undefined;
+  /** The setting that names it; `server-service` without it. */
+  readonly setting?: string;
 };
 
 /** The part of an {@linkcode Endpoint} that the text of an address contains. */
@@ -156,6 +158,10 @@ function malformed(text: string, found: string, expected: string): TypeError {
   return new TypeError(cannot("listen on", text, { found, expected }));
 }
 
+function quoted(text: string): TypeError {
+  return malformed(text, "quotes, which belong to the value", "none");
+}
+
 function inetEndpoint(text: string, host: string, port: string): Parsed {
   if (port.includes(":")) {
     throw malformed(text, "an address with several colons", "an IPv6 address as [IPV6]:PORT");
@@ -163,7 +169,7 @@ function inetEndpoint(text: string, host: string, port: string): Parsed {
   if (host === "unix") {
     throw malformed(text, "a scheme that no address has", `the path alone: ${port}`);
   }
-  if (/^["']/.test(host)) throw malformed(text, "quotes, which belong to the value", "none");
+  if (/^["']/.test(host)) throw quoted(text);
   const hostname = host === "" || host === "0" ? "0.0.0.0" : host;
   if (parseIpv4(hostname) === undefined) {
     const found = /^[0-9.]+$/.test(host) ? "no IPv4 address" : "a host name";
@@ -191,6 +197,7 @@ function parsePort(text: string, digits: string): number {
   if (/^[0-9]+\//.test(digits)) {
     throw malformed(text, "a path behind the port", "the address alone, without a path");
   }
+  if (/["']$/.test(digits)) throw quoted(text);
   if (!/^[0-9]+$/.test(digits)) {
     throw malformed(text, digits === "" ? "no port" : "a port that is no number", expected);
   }

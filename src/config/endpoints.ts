@@ -126,9 +126,14 @@ export function validateServices(
       found: `already named${where} as ${quote(first.text)}`,
       expected: "each address once",
     });
-    problems.push(problemAt(named.origin, { key: SERVER_SERVICE.name, message }));
+    problems.push(problemAt(named.origin, { key: settingOfAddress(named), message }));
   }
   return problems;
+}
+
+/** The setting that names an address, for messages. */
+export function settingOfAddress({ setting = SERVER_SERVICE.name }: Endpoint): string {
+  return setting;
 }
 
 /** Reads one `[name://]address` of a list. */

@@ -111,7 +111,21 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
   for (const [key, value] of Object.entries(own)) setFrom(config, key, value, place);
   const globals = sharedOf(options.globals);
   const made = parseServiceConfig(config, { ...options, globals, id: METRICS_ID, place });
-  return { ...made, warnings: [...made.warnings, ...warningsOfRoot(made.service, options)] };
+  // Its address is of this setting, and of no list.
+  const setting = METRICS.name;
+  const named = (problem: Problem): Problem => {
+    const { key, message, severity } = problem;
+    if (key !== SERVER_SERVICE.name) return problem;
+    return { ...problemAt(origin, { key: setting, message }), ...(severity && { severity }) };
+  };
+  const endpoints = made.endpoints.map((endpoint) => ({ ...endpoint, setting, origin }));
+  return {
+    ...made,
+    endpoints,
+    ...(made.service && { service: { ...made.service, endpoints } }),
+    problems: made.problems.map(named),
+    warnings: [...made.warnings.map(named), ...warningsOfRoot(made.service, options)],
+  };
 }
 
 /** Warns of a service for everybody on the network that would run as root. */

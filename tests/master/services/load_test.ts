@@ -11,6 +11,9 @@ const SOURCE: ServiceSource = {
   lookup: fakeLookup({ "/srv/good": { executable: "" }, "/srv/notes": "file" }),
 };
 
+/** The program of the service of metrics. */
+const METRICS_PROGRAM = new URL("../../../src/metrics/main.ts", import.meta.url).pathname;
+
 const GOOD = "server-command = ./good\n";
 
 /** The problems, sorted as users see them, with `DIR` for the directory. */
@@ -117,6 +120,16 @@ Deno.test("loadServices() refuses a root or directory that its servers can't cha
     "expected a directory, seen from the new root",
     'DIR/b.cf:3: master-chroot: Cannot change the root to "DIR": not permitted, ' +
     "expected a master that runs as root",
+  ]);
+});
+
+Deno.test("loadServices() speaks of a new root only where there is one", async () => {
+  using dir = new TempDir();
+  dir.write("a.cf", `server-command = /srv/good\nserver-service = 0:80\nmaster-chdir = /none\n`);
+  const { problems } = await loadServices({ ...SOURCE, directory: dir.path });
+  assertEquals(told(problems, dir.path), [
+    'DIR/a.cf:3: master-chdir: Cannot change the directory to "/none": no such directory, ' +
+    "expected a directory",
   ]);
 });
 
@@ -387,8 +400,30 @@ Deno.test("loadServices() refuses DENO_DIR for a server that must open no caches
   ]);
 });
 
+Deno.test("loadServices() names the setting metrics where its address is a slip, or named already", async () => {
+  const files = { "/srv/good": { executable: "" }, [METRICS_PROGRAM]: "file" } as const;
+  const lookup = fakeLookup(files, { mayChangeUser: () => false });
+  const loaded = async (text: string, own = new Config()) => {
+    using dir = new TempDir();
+    dir.write("a.cf", `${GOOD}server-service = 0:80\n`);
+    dir.write("z.gcf", text);
+    const { problems, warnings } = await loadServices(
+      { cwd: "/srv", directory: dir.path, own, lookup },
+    );
+    return told([...problems, ...warnings], dir.path);
+  };
+  const slip = 'metrics: Cannot take for host:port "9100": no colon in it, so it is a socket ' +
+    "file, expected 0:9100, or ./9100 if that is meant";
+  assertEquals(await loaded("metrics = 9100\n"), [`DIR/z.gcf:1: ${slip}`]);
+  const argument = setFrom(new Config(), "metrics", "9100", "argument");
+  assertEquals(await loaded("", argument), [`argument -${slip}`]);
+  assertEquals(await loaded("metrics = :80\n"), [
+    'DIR/z.gcf:1: metrics: Cannot listen on ":80": already named in DIR/a.cf:2 as "0:80", ' +
+    "expected each address once",
+  ]);
+});
+
 Deno.test("loadServices() warns of the service of metrics where it would run as root", async () => {
-  const program = new URL("../../../src/metrics/main.ts", import.meta.url).pathname;
   const warned = async (
     shared: string,
     { isRoot = true, own = { metrics: "127.0.0.1:9100" } }: {
@@ -401,7 +436,7 @@ Deno.test("loadServices() warns of the service of metrics where it would run as 
     dir.write("z.gcf", shared);
     const config = new Config();
     for (const [key, value] of Object.entries(own)) setFrom(config, key, value, "argument");
-    const files = { "/srv/good": { executable: "" }, [program]: "file" } as const;
+    const files = { "/srv/good": { executable: "" }, [METRICS_PROGRAM]: "file" } as const;
     const lookup = fakeLookup(files, { mayChangeUser: () => isRoot, mayChangeRoot: () => isRoot });
     const { problems, warnings } = await loadServices({
       ...{ cwd: "/srv", directory: dir.path, own: config, lookup },
