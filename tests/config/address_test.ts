@@ -88,7 +88,12 @@ const REFUSALS: Readonly<Record<string, readonly string[]>> = {
   [`a host name, ${HOSTS}`]: ["example.com:80", "0x7f.1:80", "LOCAL:/x"],
   ["a host name, expected 127.0.0.1:80"]: ["localhost:80"],
   ["a host name, expected 0:80"]: ["*:80"],
-  ["quotes, which belong to the value, expected none"]: ['"0:80"', "'0:80'"],
+  ["quotes, which belong to the value, expected none"]: [
+    '"0:80"',
+    "'0:80'",
+    '127.0.0.1:80"',
+    "[::1]:80'",
+  ],
   ["a path behind the port, expected the address alone, without a path"]: ["0:80/", "[::1]:80/x"],
   [`no IPv4 address, ${HOSTS}`]: [
     "127.1:80",
@@ -102,7 +107,6 @@ const REFUSALS: Readonly<Record<string, readonly string[]>> = {
   ],
   [`no port, ${PORTS}`]: ["0:", ":", "127.0.0.1:", "[::1]:"],
   [`a port that is no number, ${PORTS}`]: ["0:http", "0:8o", "0:-1", "0:+80", "0:80x", "[::]:x"],
-  ["quotes, which belong to the value, expected none"]: ['127.0.0.1:80"', "[::1]:80'"],
   [`a port out of range, ${PORTS}`]: ["0:0", ":0", "0:65536", "0:99999999999", "[::1]:0"],
   ["an address with several colons, expected an IPv6 address as [IPV6]:PORT"]: [
     "::1:80",
