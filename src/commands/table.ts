@@ -162,7 +162,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "logs",
     summary: "Show the last lines of the log, and what the servers have printed",
-    details:
+    details: "With a service they are what it has printed, and the lines of the master about it. " +
       "The master keeps the last 1,000 lines of itself and of each service, 262,144 characters at most. " +
       "Older ones are where the master logs to, and in the files of server-output-file.",
     operands: "[SERVICE]",

@@ -128,7 +128,8 @@ export interface Commands {
   /** Answers, and sends events until the connection is closed. */
   events: { args: Record<never, never>; result: null };
   /**
-   * The last lines of the log, 100 by default, and with `follow` each further one as an event. An event may come
+   * The last lines of the log, 100 by default, with a service those of it and those of the master about it,
+   * whose text begins with its id; and with `follow` each further one as an event. An event may come
    * before the answer; its line is not among those of the answer.
    */
   logs: {

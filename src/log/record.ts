@@ -31,6 +31,19 @@ export interface KeptRecord extends LogRecord {
   readonly key: string;
 }
 
+/**
+ * Whether a record belongs to a service: its output, or a line of the master about it, which begins with its id.
+ *
+ * @param record The record.
+ * @param id The service.
+ */
+export function isAbout(
+  { service, text }: { readonly service?: string | null; readonly text: string },
+  id: string,
+): boolean {
+  return (service ?? null) === null ? text.startsWith(`${id}: `) : service === id;
+}
+
 /** Encodes a record in the form of one destination. */
 export type RecordEncoder = (record: LogRecord) => Uint8Array<ArrayBuffer>;
 

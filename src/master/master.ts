@@ -367,7 +367,6 @@ export class Master {
       phase: () => this.#phase.name,
       ...this.#requests.ofClients,
       lines: (count, service) => this.#outputLog.last(count, service),
-      hasLines: (service) => this.#outputLog.has(service),
       log,
     });
   }

@@ -2,6 +2,7 @@
  * What servers print, on its way to the log of the master and to files.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { LogLine } from "../../src/control/messages.ts";
 import { zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
 import { eventually } from "../support/wait.ts";
@@ -228,7 +229,8 @@ Deno.test("logs shows the last lines of a service, or of all and of the master",
     /one\[\d+\] careful[^]*two\[\d+\] careful|two\[\d+\] careful[^]*one\[\d+\] careful/,
   );
   const one = await logs(site, "one.cf");
-  assertMatch(one.out, /^\d{4}-\S+T\S+ warn one\[\d+\] careful\n$/);
+  assertMatch(one.out, /^\d{4}-\S+T\S+ warn one\[\d+\] careful$/m);
+  assertMatch(one.out, /^(\S+ (\w+ one\[\d+\] careful|\w+ master\[\d+\] one\.cf: .*)\n)+$/);
   assertEquals(one.code, 0);
   const all = await logs(site);
   for (
@@ -241,12 +243,24 @@ Deno.test("logs shows the last lines of a service, or of all and of the master",
     assertMatch(all.out, line);
   }
   assertEquals((await logs(site, "-n", "0")).out, "");
-  const last = await logs(site, "--json", "-n", "1", "two.cf");
+  assertEquals((await logs(site, "-n", "1", "two.cf")).out.split("\n").length, 2);
+  const { out } = await logs(site, "--json", "two.cf");
   const pid = Number(/two\[(\d+)\]/.exec(master.log)![1]);
-  const { atMs, key, ...line } = JSON.parse(last.out);
+  const lines: LogLine[] = out.trim().split("\n").map((text) => JSON.parse(text));
+  const { atMs, key, ...line } = lines.find(({ stream }) => stream === "stdout")!;
   assertMatch(key, /^\d+-\d+$/);
   assertEquals(line, { level: "warn", service: "two.cf", pid, stream: "stdout", text: "careful" });
   assert(Math.abs(Date.now() - atMs) < 600_000);
+  // Without an output, the lines of the master say what has happened to it.
+  Deno.kill(pid, "SIGKILL");
+  const end = await eventually(async () => {
+    const { out } = await logs(site, "two.cf");
+    return out.includes("ended") && out;
+  }, { what: "the line about the end" });
+  assertMatch(
+    end,
+    new RegExp(` two\\[${pid}\\] careful\\n[^]* master\\[\\d+\\] two\\.cf: process ${pid} ended`),
+  );
   const unknown = await zcHere(site, "logs", "tow.cf");
   assertEquals([unknown.code, unknown.out], [2, ""]);
   assertMatch(unknown.err, /"tow\.cf".*two\.cf/);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LogLevel } from "../../log/record.ts";
+import { isAbout, type LogLevel } from "../../log/record.ts";
 import { cannot, counted } from "../../config/errors.ts";
 import type {
   ChangeOutcome,
@@ -80,10 +80,8 @@ export interface ControlledMaster {
   upgrade(gone?: AbortSignal): Promise<{ readonly pid: number } | { readonly failure: string }>;
   /** Requests a stop; fulfilled when all processes have ended. */
   stop(): Promise<void>;
-  /** The last lines of the log. */
+  /** The last lines of the log; with a service those of it, and those of the master about it. */
   lines(count: number, service?: string): readonly LogLine[];
-  /** Whether lines of a service are kept. */
-  hasLines(service: string): boolean;
   /** The services that were not ready at the end of the start. */
   readonly started: Promise<readonly UnreadyService[]>;
 }
@@ -173,13 +171,13 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
     },
     async logs({ service, lines = DEFAULT_LINES, follow = false }, client) {
       // The lines of one that was removed are kept for a while.
-      if (service !== undefined && !master.hasLines(service)) {
+      if (service !== undefined && master.lines(1, service).length === 0) {
         find(await master.services(), service);
       }
       if (follow) {
         client.subscribe((event) =>
           event.type === "dropped" || event.type === "stop" ||
-          event.type === "line" && (service === undefined || event.service === service)
+          event.type === "line" && (service === undefined || isAbout(event, service))
         );
       }
       return { lines: master.lines(lines, service) };

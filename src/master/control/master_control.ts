@@ -63,7 +63,6 @@ export interface MasterControlOptions
   underWay: ControlledMaster["underWay"];
   /** The last lines of the log; see `ControlledMaster`. */
   lines: ControlledMaster["lines"];
-  hasLines: ControlledMaster["hasLines"];
   /** Writes a line to the log, by default at the level `info`. */
   log(text: string, level?: LogLevel): void;
 }
@@ -189,7 +188,6 @@ export class MasterControl {
       require: (what, ids) => serviceChanges.require(what, ids),
       log: changes.log,
       lines: changes.lines,
-      hasLines: changes.hasLines,
       removed: (ids) => Promise.all(ids.map((id) => supervisor.removed(id))),
       scaled: (service) => supervisor.scale.reached(service),
       scaleTo: (service, count) => supervisor.scale.to(service, count),

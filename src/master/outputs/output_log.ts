@@ -110,16 +110,11 @@ export class OutputLog {
     return { ...record, key: `${Deno.pid}-${++this.#count}` };
   }
 
-  /** Whether lines of a service are kept. */
-  has(service: string): boolean {
-    return this.#recent.has(service);
-  }
-
   /**
    * The last lines.
    *
    * @param count The most lines.
-   * @param service Only those of this one.
+   * @param service Only those of this one, and those of the master about it.
    */
   last(count: number, service?: string): LogLine[] {
     return this.#recent.last(count, service).map(lineOf);

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { KeptRecord } from "../../log/record.ts";
+import { isAbout, type KeptRecord } from "../../log/record.ts";
 
 /** The most records of a service, and the characters of their texts; the oldest go first. */
 export const RECENT_MAX = 1_000, RECENT_SIZE_MAX = 262_144;
@@ -80,11 +80,12 @@ export class RecentLines {
    * The last records, in the order of their times: a million characters at most.
    *
    * @param count The most records.
-   * @param id Only those of this service.
+   * @param id Only those of this service, and those of the master about it.
    */
   last(count: number, id?: string): KeptRecord[] {
-    const services = id === undefined ? [...this.#services.keys()] : [id];
-    const all = services.flatMap((one) => this.#of(one)).sort(order).map(({ record }) => record);
+    const all = [...this.#services.keys()].flatMap((one) => this.#of(one))
+      .filter(({ record }) => id === undefined || isAbout(record, id))
+      .sort(order).map(({ record }) => record);
     let first = all.length, size = 0;
     while (first > 0 && all.length - first < count) {
       size += sizeOf(all[first - 1]);
@@ -94,14 +95,9 @@ export class RecentLines {
     return all.slice(first);
   }
 
-  /** Whether records of a service are kept. */
-  has(id: string): boolean {
-    return this.#services.has(id);
-  }
-
   #of(id: string): Placed[] {
-    const recent = this.#services.get(id);
-    return recent === undefined ? [] : recent.placed.slice(recent.first);
+    const { placed, first } = this.#services.get(id)!;
+    return placed.slice(first);
   }
 }
 
