@@ -65,7 +65,7 @@ export async function run(call: CommandCall): Promise<number> {
  *
  * @throws {UsageError} When neither the call nor a running master says where the settings are.
  */
-async function look(call: CommandCall): Promise<Findings> {
+export async function look(call: CommandCall): Promise<Findings> {
   let found: Findings;
   try {
     const place = namesServices(call) ? undefined : await placeOfMaster(call.settings);

@@ -3,13 +3,15 @@
  *
  * @module
  */
+import { formatProblem } from "../config/errors.ts";
 import { ControlRequestError } from "../control/client.ts";
+import { look } from "./check.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail, showProgress, withMaster } from "./connect.ts";
 
 /** Runs the command. */
-export function run({ settings }: CommandCall): Promise<number> {
-  return withMaster(settings, async (master) => {
+export function run(call: CommandCall): Promise<number> {
+  return withMaster(call.settings, async (master) => {
     const { pid: before } = await master.request("hello");
     try {
       const { pid } = await master.request("upgrade", {}, { onProgress: showProgress });
@@ -17,7 +19,9 @@ export function run({ settings }: CommandCall): Promise<number> {
       return EXIT.ok;
     } catch (error) {
       if (!(error instanceof ControlRequestError) || error.failure.code !== "failed") throw error;
-      return fail(error.message, EXIT.failed);
+      // The new master writes them to the log only.
+      const { problems } = await look(call);
+      return fail([error.message, ...problems.map(formatProblem)].join("\n"), EXIT.failed);
     }
   });
 }

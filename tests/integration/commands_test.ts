@@ -55,7 +55,7 @@ Deno.test("upgrade says why it has failed, restart does not stop a master that c
   assertEquals(failed.code, 1);
   assertMatch(
     failed.err,
-    /^The upgrade has failed, this master goes on: process \d+: it has ended/m,
+    /^The upgrade has failed, this master goes on: process \d+: it has ended: exit code 1\n.*a\.cf:2: server-service: Cannot /m,
   );
   const without = await runHere(["restart", "-pid-file", site.pidFile]);
   assertEquals(without.code, 78);
