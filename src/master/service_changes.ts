@@ -8,7 +8,7 @@ import { cannot } from "../config/errors.ts";
 import { zinfo } from "../log/log.ts";
 import { type ChangeReports, wordsOf } from "./change_reports.ts";
 import { openWhenFree } from "./free_addresses.ts";
-import { describePlan } from "./policy/reload_plan.ts";
+import { describePlan, stopPlan } from "./policy/reload_plan.ts";
 import {
   type ReloadReport,
   type ServiceChange,
@@ -72,6 +72,7 @@ export class ServiceChanges {
       if (reload === undefined) {
         throw new ServiceError("busy", `Cannot ${what} services: the master stops, or is replaced`);
       }
+      if (what === "stop") reload = { ...reload, plan: stopPlan(reload.plan) };
     } catch (error) {
       return this.#reports.refused(begun, error);
     }
@@ -101,8 +102,14 @@ export class ServiceChanges {
     throw new ServiceError(
       "busy",
       what === "start"
-        ? cannot("start", id, { found: "it is not stopped", expected: "a stopped service" })
-        : cannot(what, id, { found: "it is stopped", expected: "a service that runs" }),
+        ? cannot("start", id, {
+          found: "it is not stopped",
+          expected: `a stopped service; zc restart ${id} replaces the processes of one that runs`,
+        })
+        : cannot(what, id, {
+          found: "it is stopped",
+          expected: `a service that runs: zc start ${id} starts it`,
+        }),
     );
   }
 

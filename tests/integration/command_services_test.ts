@@ -76,13 +76,17 @@ Deno.test("reload SERVICE, restart, stop and start change the named services onl
   const between = new Set((await serviceOf(client, "a.cf")).processes.map(({ pid }) => pid));
   await client.request("restart", { services: ["a.cf"] });
   await eventually(async () => !between.has(await pidNow()), { what: "the new processes" });
-  await client.request("stop", { services: ["a.cf"] });
+  const stopped = await client.request("stop", { services: ["a.cf"] });
+  assertEquals(
+    stopped!.plan.services.find(({ id }) => id === "a.cf"),
+    { id: "a.cf", change: "removed", why: "it is stopped until the next reload" },
+  );
   await becomes(client, "a.cf", "stopped");
   await assertRejects(() => Deno.connect({ port: a }), Deno.errors.ConnectionRefused);
   const twice = await assertRejects(
     () => client.request("stop", { services: ["a.cf"] }),
     ControlRequestError,
-    'Cannot stop "a.cf": it is stopped, expected a service that runs',
+    'Cannot stop "a.cf": it is stopped, expected a service that runs: zc start a.cf starts it',
   );
   assertEquals(twice.failure.code, "busy");
   await client.request("start", { services: ["a.cf"] });

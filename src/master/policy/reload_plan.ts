@@ -67,7 +67,7 @@ export function planReload(
     if (isLeft) left.add(service.id);
   }
   for (const id of before.keys()) {
-    if (!ids.has(id)) reasons.set(id, only?.has(id) ? NAMED : "it has no settings any more");
+    if (!ids.has(id)) reasons.set(id, "it has no settings any more");
   }
   const runningIds = new Set(before.keys());
   const changed = ids.union(runningIds).difference(left);
@@ -81,6 +81,15 @@ export function planReload(
     left: [...left],
     groups: groupsOf(changed, movesBetween(running.services, wanted)),
     reasons,
+  };
+}
+
+/** The plan of a stop, whose services keep their settings. */
+export function stopPlan(plan: ReloadPlan): ReloadPlan {
+  const why = "it is stopped until the next reload";
+  return {
+    ...plan,
+    reasons: new Map([...plan.reasons, ...plan.removed.map((id) => [id, why] as const)]),
   };
 }
 

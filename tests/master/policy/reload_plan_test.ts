@@ -223,4 +223,6 @@ Deno.test("planReload() changes only the services that are named, and these in a
   });
   const stopped = policy.planReload(running(a, b), [b], new Set(["a.cf"]));
   assertEquals([stopped.removed, stopped.closed], [["a.cf"], ["inet:0.0.0.0:80"]]);
+  assertEquals(stopped.reasons.get("a.cf"), "it has no settings any more");
+  assertEquals(policy.stopPlan(stopped).reasons.get("a.cf"), "it is stopped until the next reload");
 });
