@@ -41,9 +41,9 @@ export function parseCall(
   args: readonly string[],
   rest: Pick<CommandCall, "hooks" | "commands">,
 ): CommandCall {
-  const { own, master } = split(args);
   const known = [...COMMON_OPTIONS, ...command.options ?? []];
-  const mistakes: string[] = [], negative = new Set<string>();
+  const { own, master, mistakes } = split(args, known);
+  const negative = new Set<string>();
   const flags = known.filter(({ value }) => value === undefined);
   const valued = known.filter(({ value }) => value !== undefined);
   const parsed = parseArgs([...own], {
@@ -62,7 +62,8 @@ export function parseCall(
   });
   for (const { name, value } of valued) {
     if (parsed[name] !== "") continue;
-    const about = { found: "no value after it", expected: `--${name} ${value}` };
+    const found = negative.size > 0 ? "a negative number after it" : "no value after it";
+    const about = { found, expected: `--${name} ${value}` };
     mistakes.push(cannot("read argument", `--${name}`, about));
   }
   const operands = [...parsed._.map(String), ...negative];
@@ -105,9 +106,12 @@ export function usageOf({ name, operands }: Command): string {
   return [name, ...(operands === undefined ? [] : [operands])].join(" ");
 }
 
-/** Parts the master's arguments, `-name value`, from those of a command. */
-function split(args: readonly string[]): { own: string[]; master: string[] } {
-  const own: string[] = [], master: string[] = [];
+/** Parts the master's arguments, `-name value`, from those of a command, and finds other forms of its options. */
+function split(
+  args: readonly string[],
+  known: readonly CommandOption[],
+): Record<"own" | "master" | "mistakes", string[]> {
+  const own: string[] = [], master: string[] = [], mistakes: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i], name = arg.replace(/^--?/, "");
     const [base] = name.split("=", 1), setting = MASTER_SETTINGS.get(settingName(base));
@@ -120,6 +124,12 @@ function split(args: readonly string[]): { own: string[]; master: string[] } {
       own.push(arg);
       continue;
     }
+    const meant = setting === undefined ? optionFor(name, known) : undefined;
+    if (meant !== undefined) {
+      mistakes.push(cannot("read argument", arg, { found: NO_OPTION, expected: meant.form }));
+      if (meant.takesValue) i++;
+      continue;
+    }
     master.push(arg);
     // Behind two dashes it is a mistake, which has its own message.
     const isValue = !arg.startsWith("--") || args[i + 1]?.startsWith("-") === false;
@@ -127,17 +137,37 @@ function split(args: readonly string[]): { own: string[]; master: string[] } {
       (setting === undefined || !isFlag(setting)) && i + 1 < args.length;
     if (takesValue) master.push(args[++i]);
   }
-  return { own, master };
+  return { own, master, mistakes };
 }
+
+const NO_OPTION = "no option has this name";
+
+/** The form of the option that is meant by a name behind one dash: `json`, `n5`, `F`. */
+function optionFor(
+  name: string,
+  known: readonly CommandOption[],
+): { readonly form: string; readonly takesValue: boolean } | undefined {
+  const [letter] = name, rest = name.slice(1);
+  for (const option of known) {
+    const takesValue = option.value !== undefined;
+    if (name === option.name) return { form: formOf(option), takesValue };
+    if (letter.toLowerCase() !== option.short) continue;
+    if (takesValue && /^[0-9]+$/.test(rest)) {
+      return { form: `-${option.short} ${rest}`, takesValue: false };
+    }
+    if (rest === "") return { form: `-${option.short}`, takesValue };
+  }
+}
+
+const formOf = ({ name, value }: CommandOption): string =>
+  `--${name}${value === undefined ? "" : ` ${value}`}`;
 
 /** Whether an argument is a number, which no option is. */
 const isNegative = (arg: string): boolean => /^-[0-9]+$/.test(arg);
 
 function unknownOption(arg: string, known: readonly CommandOption[]): string {
   const [written] = arg.replace(/^--?/, "").split("=", 1);
-  const forms = known.map(({ name, value }) =>
-    `--${name}${value === undefined ? "" : ` ${value}`}`
-  );
+  const forms = known.map(formOf);
   const meant = nearest(written, known.map(({ name }) => name));
   const master = nearest(written, MASTER_SETTINGS.keys());
   const expected = meant !== undefined
@@ -145,5 +175,5 @@ function unknownOption(arg: string, known: readonly CommandOption[]): string {
     : master !== undefined
     ? `-${master}`
     : `one of ${forms.join(" ")}`;
-  return cannot("read argument", arg, { found: "no option has this name", expected });
+  return cannot("read argument", arg, { found: NO_OPTION, expected });
 }

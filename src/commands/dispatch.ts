@@ -37,10 +37,12 @@ export async function runCommand(
   if (command === undefined) {
     if (isOpen && !asksHelp) return await runMaster(hooks, readArguments(args, { isOpen }));
     const names = [...COMMANDS.map((one) => one.name), ...ownServerNames(hooks) ?? []];
-    const meant = nearest(wanted, names);
+    // A word that someone has not typed to its end is no slip.
+    const begun = names.filter((one) => one.startsWith(wanted)).join(" or ");
+    const meant = begun || nearest(wanted, names);
     const about = isSettingsDirectory(wanted) ? directoryInsteadOf(wanted, ["start"]) : {
       found: "no command has this name",
-      expected: meant ?? `one of ${names.join(" ")}, or -C DIR`,
+      expected: meant || `one of ${names.join(" ")}, or -C DIR`,
     };
     return fail(cannot(asksHelp ? "help with" : "run", wanted, about), EXIT.usage);
   }

@@ -12,9 +12,9 @@ import { serviceId } from "./service_ids.ts";
 /** Runs the command. */
 export async function run({ operands, options, settings }: CommandCall): Promise<number> {
   const [name, count] = operands;
-  if (!/^[0-9]+$/.test(count) || Number(count) < 1 || Number(count) > MOST_PROCESSES) {
-    const found = /^0+$/.test(count) ? "no process at all" : "not such a number";
-    const stops = /^0+$/.test(count) ? `, or zc stop ${name}` : "";
+  const found = faultOf(count);
+  if (found !== undefined) {
+    const stops = found === NONE ? `, or zc stop ${name}` : "";
     const about = { found, expected: `a whole number from 1 to ${MOST_PROCESSES}${stops}` };
     return fail(cannot("scale to", count, about), EXIT.usage);
   }
@@ -28,4 +28,14 @@ export async function run({ operands, options, settings }: CommandCall): Promise
     console.log(`${service}: ${processes} until the next reload, ${before} before`);
     return problem === null ? EXIT.ok : fail(`${service}: ${problem}`, EXIT.failed);
   });
+}
+
+const NONE = "no process at all";
+
+/** Why a text is no number of processes. */
+function faultOf(text: string): string | undefined {
+  if (!/^-?[0-9]+$/.test(text)) return "not a whole number";
+  const count = Number(text);
+  if (count > MOST_PROCESSES) return `above ${MOST_PROCESSES}`;
+  return count > 0 ? undefined : count < 0 ? "below 1" : NONE;
 }

@@ -115,7 +115,9 @@ class ArgumentCheck {
       const about = { found: "an argument of LIB-ZC's C++ edition", expected };
       return { problem: { message: cannot("read argument", arg, about) }, takes };
     }
-    const close = nearest(name, [...this.#known.keys(), ...(this.#isOpen ? [] : QUESTIONS)]);
+    const questions = this.#isOpen ? [] : QUESTIONS;
+    const close = nearest(name, [...this.#known.keys(), ...questions]) ??
+      questions.find((question) => name === question[0]);
     const meant = this.#known.get(close ?? "");
     const ofFile = ALL_SETTINGS.find((setting) => setting.name === settingName(name));
     const isOfFile = ofFile !== undefined;

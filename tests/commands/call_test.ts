@@ -52,6 +52,12 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: string])[]
   [["-C=conf"], "-C DIR"],
   [["--C", "conf"], "-C DIR"],
   [["-pidfile", "x"], "-pid-file FILE"],
+  [["-follow"], '"-follow": no option has this name, expected --follow'],
+  [["-lines", "5"], '"-lines": no option has this name, expected --lines N'],
+  [["-n5"], '"-n5": no option has this name, expected -n 5'],
+  [["-F"], '"-F": no option has this name, expected -f'],
+  [["-n", "-5"], '"--lines": a negative number after it, expected --lines N'],
+  [["--lines", "-5"], '"--lines": a negative number after it, expected --lines N'],
   [["--lines"], '"--lines": no value after it, expected --lines N'],
   [["-c=conf"], '"-c=conf": no option has this name, expected -C'],
 ];

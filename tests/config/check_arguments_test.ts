@@ -67,6 +67,7 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     'Cannot read argument "--trylock": no argument has this name, ' +
     "expected --try-lock",
   ],
+  "-v": ['Cannot read argument "-v": no argument has this name, expected --version'],
   "--verison": [
     'Cannot read argument "--verison": no argument has this name, expected --version',
   ],

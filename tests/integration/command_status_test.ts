@@ -308,11 +308,11 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: string])[]
     ["conf"],
     'Cannot run "conf": no command has this name, expected one of start stop restart reload ',
   ],
-  [["scale", "a.cf", "x"], 'Cannot scale to "x": not such a number, expected a whole number from'],
-  [
-    ["scale", "a.cf", "-1"],
-    'Cannot scale to "-1": not such a number, expected a whole number from',
-  ],
+  [["stat"], 'Cannot run "stat": no command has this name, expected status'],
+  [["sta"], 'Cannot run "sta": no command has this name, expected start or status'],
+  [["scale", "a.cf", "x"], 'Cannot scale to "x": not a whole number, expected a whole number from'],
+  [["scale", "a.cf", "-1"], 'Cannot scale to "-1": below 1, expected a whole number from'],
+  [["scale", "a.cf", "99999"], 'Cannot scale to "99999": above 10000, expected a whole number'],
   [["help", "scale", "x"], 'Cannot run "help scale x": too many arguments, expected help scale'],
   [["start", "--daemon", "--foreground"], "--foreground too, expected one of the two"],
 ];
