@@ -9,7 +9,7 @@ import { cannot, refusal } from "../config/errors.ts";
 import { VERSION } from "../control/version.ts";
 import { systemLookup } from "../master/supervisor/create.ts";
 import { ownCommand } from "../master/upgrade/command.ts";
-import { mainFile } from "../os/process/program_lookup.ts";
+import { isDirectory, mainFile } from "../os/process/program_lookup.ts";
 import type { CommandCall } from "./command.ts";
 import { EXIT, fail } from "./connect.ts";
 import { type ExistingProgram, existingProgram } from "./existing_program.ts";
@@ -120,12 +120,17 @@ function taskLines(): string {
 /** Runs the command. */
 export function run(_call: CommandCall): Promise<number> {
   const names = new Set(Deno.readDirSync(".").map(({ name }) => name));
+  if (isEmptyDirectory(SETTINGS_DIRECTORY)) names.delete(SETTINGS_DIRECTORY);
   const found = [...names.difference(IGNORED)].sort();
   const links = found.every((name) => name === MANIFEST || name === LOCK)
     ? linksAlone()
     : undefined;
   const isEmpty = found.length === 0 || links !== undefined;
   return Promise.resolve(isEmpty ? writeProject(names, links) : writeSettings(found));
+}
+
+function isEmptyDirectory(path: string): boolean {
+  return isDirectory(path) && Deno.readDirSync(path).next().done === true;
 }
 
 /** The packages of a manifest that names these and nothing else, as README.md has it for a clone. */
@@ -140,7 +145,7 @@ function linksAlone(): unknown {
 }
 
 function writeProject(names: ReadonlySet<string>, links: unknown): number {
-  Deno.mkdirSync(SETTINGS_DIRECTORY);
+  makeSettingsDirectory();
   if (links !== undefined) {
     const manifest = { ...JSON.parse(FILES[MANIFEST]), links };
     Deno.writeTextFileSync(MANIFEST, `${JSON.stringify(manifest, undefined, 2)}\n`);
@@ -161,22 +166,25 @@ function writeProject(names: ReadonlySet<string>, links: unknown): number {
 /** Writes the settings of the program in the folder, and changes nothing that is there. */
 function writeSettings(found: readonly string[]): number {
   const command = ownCommand(), cwd = Deno.cwd();
+  const refuse = (about: { readonly found: string; readonly expected: string }) =>
+    fail(cannot("write a project into", cwd, about), EXIT.failed);
+  if (found.includes(SETTINGS_DIRECTORY)) {
+    const expected = `none, or an empty one: init writes ${SETTINGS_FILE}`;
+    return refuse({ found: `a ${SETTINGS_DIRECTORY} that is not empty`, expected });
+  }
   let program: ExistingProgram | undefined;
   try {
-    if (!found.includes(SETTINGS_DIRECTORY)) {
-      program = existingProgram({ cwd, lookup: systemLookup(command) });
-    }
+    program = existingProgram({ cwd, lookup: systemLookup(command) });
   } catch (error) {
     return fail(refusal(error), EXIT.failed);
   }
   if (program === undefined) {
     const expected = "an empty folder, or one with a start task or a main.ts that serves";
-    const about = { found: found.slice(0, 3).join(" "), expected };
-    return fail(cannot("write a project into", cwd, about), EXIT.failed);
+    return refuse({ found: found.slice(0, 3).join(" "), expected });
   }
   const { settings, problems: [problem], passedOver } = program;
   if (problem !== undefined) return fail(problem.message, EXIT.failed);
-  Deno.mkdirSync(SETTINGS_DIRECTORY);
+  makeSettingsDirectory();
   Deno.writeTextFileSync(SETTINGS_FILE, cfOf(settings), { createNew: true });
   if (passedOver !== undefined) {
     const effect = `its flags and variables are not in ${SETTINGS_FILE}`;
@@ -190,6 +198,11 @@ function writeSettings(found: readonly string[]): number {
     [`${master} reload`, "takes changed files into use, from another terminal"],
   ]);
   return EXIT.ok;
+}
+
+/** An empty one may be there. */
+function makeSettingsDirectory(): void {
+  Deno.mkdirSync(SETTINGS_DIRECTORY, { recursive: true });
 }
 
 /** How this program is run: a clone, a program around the master and a compiled one need no access to JSR. */
