@@ -20,6 +20,7 @@ import { ownCommand } from "../master/upgrade/command.ts";
 import { delay, within } from "../os/clock/clock.ts";
 import { withPeers } from "../os/net/peer.ts";
 import { PidFile } from "../os/process/lock_file.ts";
+import { describeProcess } from "../os/process/processes.ts";
 import { realPath } from "../os/process/program_lookup.ts";
 
 /** The exit codes that several commands share. */
@@ -233,15 +234,17 @@ function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", stri
       expected: "that user, or root",
     });
   }
+  const holder = holderOf(pidFile), who = holder && describeProcess(holder);
   if (error instanceof Deno.errors.TimedOut) {
-    const found = `${holderOf(pidFile) ?? "the process that listens there"} does not answer`;
+    const found = `${who ?? "the process that listens there"} does not answer`;
     return cannot("reach the master", path, { found, expected: "an answer; is it stopped?" });
   }
-  const holder = holderOf(pidFile);
-  if (holder !== undefined) {
+  if (who !== undefined) {
+    const isRemoved = error instanceof Deno.errors.NotFound;
+    const remedy = `; kill -HUP ${holder} makes a socket anew whose file was removed`;
     return cannot("reach the master", path, {
-      found: `${holder} holds the lock of ${pidFile}, but no master listens at this path`,
-      expected: "a master of this version, with master-control as here",
+      found: `${who} holds the lock of ${pidFile}, but no master listens at this path`,
+      expected: `a master of this version, with master-control as here${isRemoved ? remedy : ""}`,
     });
   }
   // The whole path shows a call in another directory than that of the start.
@@ -253,7 +256,7 @@ function whyNot(error: Error, { path, pidFile }: Record<"path" | "pidFile", stri
   });
 }
 
-function holderOf(pidFile: string): string | undefined {
+function holderOf(pidFile: string): number | undefined {
   try {
     // Without this, a question would make the file.
     Deno.statSync(pidFile);

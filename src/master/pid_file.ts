@@ -13,6 +13,7 @@ import type { LogService } from "../log/log_service.ts";
 import type { BoundDatagram } from "../os/net/bound_datagram.ts";
 import { EADDRINUSE, ELOOP, ESTALE, SysError } from "../os/ffi/errors.ts";
 import { PidFile } from "../os/process/lock_file.ts";
+import { describeProcess } from "../os/process/processes.ts";
 import { isDirectory } from "../os/process/program_lookup.ts";
 
 /** Another process holds the lock of the pid file. */
@@ -30,9 +31,10 @@ export class MasterRunsError extends ConfigError {
 export function lockPidFile(): PidFile {
   const lock = tryPidFile();
   if (lock === undefined) {
-    const path = pidFilePath(), holder = PidFile.holderOf(path) ?? "another process";
+    const path = pidFilePath(), holder = PidFile.holderOf(path);
     const expected = "no running master, or another -pid-file";
-    const about = { found: `${holder} holds the lock`, expected };
+    const who = holder === undefined ? "another process" : describeProcess(holder);
+    const about = { found: `${who} holds the lock`, expected };
     throw new MasterRunsError(unusable(PID_FILE, cannot("lock", path, about)).problems);
   }
   lock.write(Deno.pid);

@@ -1,8 +1,8 @@
 /** The file of the control socket, which other programs remove or have at the same path. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs/exists";
 import { ControlClient } from "../../src/control/client.ts";
-import { controlAt } from "../support/commands.ts";
+import { controlAt, zcHere } from "../support/commands.ts";
 import { Site } from "../support/master.ts";
 import { TempDir } from "../support/temp.ts";
 import { within } from "../support/wait.ts";
@@ -28,6 +28,11 @@ Deno.test("a reload opens the control socket anew if its file was removed, and a
   const master = await site.start(), path = `${site.pidFile}.sock`;
   using first = await ControlClient.connect(path);
   Deno.removeSync(path);
+  const { code, err } = await zcHere(site, "status");
+  assertEquals(code, 3);
+  const remedy = `kill -HUP ${master.pid} makes a socket anew whose file was removed`;
+  assertStringIncludes(err, `process ${master.pid} ("deno") holds the lock of ${site.pidFile}`);
+  assertStringIncludes(err, remedy);
   await master.reload();
   await first.closed();
   const pid = async () => {

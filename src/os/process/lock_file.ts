@@ -17,7 +17,6 @@ import { lockHolders } from "./lock_holders.ts";
 import { ParentDirectory } from "../fs/parent_directory.ts";
 import { readBeginning, statPath } from "../fs/path.ts";
 import { readLinkProcSelf } from "../ffi/proc_self.ts";
-import { describeProcess } from "./processes.ts";
 import { openTrusted } from "../fs/trusted_open.ts";
 
 const LOCK_EX = 2, LOCK_NB = 4;
@@ -58,17 +57,16 @@ export class PidFile {
   }
 
   /**
-   * Describes the process that holds the lock of a pid file.
+   * Finds the process that holds the lock of a pid file.
    *
    * @param path The pid file.
-   * @returns The process, for a message; undefined where the kernel does not show it.
+   * @returns Its pid; undefined where the kernel does not show it.
    * @throws {SysError} See {@linkcode tryLock}.
    */
-  static holderOf(path: string): string | undefined {
+  static holderOf(path: string): number | undefined {
     const fd = openAlone(path);
     try {
-      const [holder] = lockHolders(fd, path);
-      return holder && describeProcess(holder.pid);
+      return lockHolders(fd, path)[0]?.pid;
     } finally {
       closeFd(fd);
     }
