@@ -5,9 +5,10 @@
  *
  * @module
  */
+import { formatDuration } from "../config/duration.ts";
 import { counted } from "../config/errors.ts";
 import { isPermission } from "../config/permissions.ts";
-import type { ListenerStatus, ServiceStatus } from "../control/status.ts";
+import type { LastExit, ListenerStatus, ServiceStatus } from "../control/status.ts";
 import type { OutdatedCertificate } from "../master/services/certificates.ts";
 import type { ProcessFacts } from "../os/process/process_facts.ts";
 
@@ -55,6 +56,11 @@ export interface ServiceProcess {
 /** A service that is degraded or has failed, as the master shows it. */
 export type FailingService = Pick<ServiceStatus, "id" | "ready" | "wanted" | "problem">;
 
+/** A service that has not failed, and whose processes have ended unexpectedly, as the master shows it. */
+export interface RestartedService extends Pick<ServiceStatus, "id" | "restarts"> {
+  readonly lastExit: LastExit;
+}
+
 /** What is known of the machine; undefined is what can't be read. */
 export interface MachineFacts {
   /** net.core.somaxconn. */
@@ -74,6 +80,10 @@ export interface DoctorFacts {
   readonly processes: readonly ServiceProcess[];
   /** The services with fewer ready processes than wanted, after failures. */
   readonly failing: readonly FailingService[];
+  /** The other ones with unexpected ends of processes. */
+  readonly restarted: readonly RestartedService[];
+  /** The time, in milliseconds since 1970. */
+  readonly nowMs: number;
   /** The services whose files are those that the master has read. */
   readonly services: readonly GivenToService[];
   readonly listeners: readonly ListenerStatus[];
@@ -95,12 +105,16 @@ const FEW_FILES = 4096;
 /** The limit of the accept queue that Linux has had since 5.4. */
 const USUAL_QUEUE_LIMIT = 4096;
 
+/** So many ends are no chance, if the last one came early and not long ago. */
+const MANY_ENDS = 3, EARLY_END_MS = 60_000, RECENT_END_MS = 600_000;
+
 /** Compares everything, and returns what is not as it should be. */
 export function examine(facts: DoctorFacts): Finding[] {
   const { services, processes } = facts;
   return [
     ...fileFindings(facts),
     ...failureFindings(facts),
+    ...restartFindings(facts),
     ...openFileFindings("master", facts.master),
     ...processes.flatMap((one) => [
       ...descriptorFindings(one, facts),
@@ -142,13 +156,34 @@ function fileFindings({ changedFiles, problems }: DoctorFacts): Finding[] {
 
 function failureFindings({ failing }: DoctorFacts): Finding[] {
   return failing.map(({ id, ready, wanted, problem }) =>
-    finding(`service ${id}`, {
+    programFinding(id, {
       found: `${ready} of ${wanted} processes ready${problem === null ? "" : `: ${problem}`}`,
       expected: "all of them",
-      advice: "see what its program says, mend that, and reload",
-      command: `zc logs ${id}`,
     })
   );
+}
+
+/** Names services that are ready in the moments between the ends of their processes. */
+function restartFindings({ restarted, nowMs }: DoctorFacts): Finding[] {
+  return restarted.flatMap(({ id, restarts, lastExit: { reason, atMs, ranMs } }) => {
+    const agoMs = Math.max(0, nowMs - atMs);
+    if (restarts < MANY_ENDS || ranMs > EARLY_END_MS || agoMs > RECENT_END_MS) return [];
+    return programFinding(id, {
+      found:
+        `${restarts} unexpected ends of processes, the last one ${formatDuration(agoMs)} ago, ` +
+        `after ${formatDuration(ranMs)}: ${reason}`,
+      expected: "processes that run until they are told to end",
+    });
+  });
+}
+
+/** A finding about the program of a service. */
+function programFinding(id: string, about: Pick<Finding, "found" | "expected">): Finding {
+  return finding(`service ${id}`, {
+    ...about,
+    advice: "see what its program says, mend that, and reload",
+    command: `zc logs ${id}`,
+  });
 }
 
 function certificateFindings({ certificates }: DoctorFacts): Finding[] {

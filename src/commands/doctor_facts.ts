@@ -14,7 +14,7 @@ import {
   RUN_USER,
   SERVER_LOG,
 } from "../config/settings.ts";
-import type { Status } from "../control/status.ts";
+import type { ServiceStatus, Status } from "../control/status.ts";
 import type { ResolvedService } from "../master/policy/resolved_service.ts";
 import { outdatedCertificates } from "../master/services/certificates.ts";
 import { locate } from "../master/services/command.ts";
@@ -71,7 +71,11 @@ export async function gatherFacts(call: CommandCall, status: Status): Promise<Do
         return facts === undefined ? [] : [{ service: id, facts }];
       })
     ),
-    failing: status.services.filter(({ state }) => state === "failed" || state === "degraded"),
+    failing: status.services.filter(isFailing),
+    restarted: status.services.flatMap((one) =>
+      isFailing(one) || one.lastExit === null ? [] : { ...one, lastExit: one.lastExit }
+    ),
+    nowMs: Date.now(),
     services: services.map((one) => givenTo(one, { place, master })),
     listeners: status.listeners,
     changedFiles: changed.paths,
@@ -83,6 +87,10 @@ export async function gatherFacts(call: CommandCall, status: Status): Promise<Do
     syslogUsers,
     machine: machineFacts(),
   };
+}
+
+function isFailing({ state }: Pick<ServiceStatus, "state">): boolean {
+  return state === "failed" || state === "degraded";
 }
 
 /** What a service's settings give to its processes. */

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type DoctorFacts, examine } from "../../src/commands/doctor_checks.ts";
+import type { LastExit } from "../../src/control/status.ts";
 import { isClockSynchronized } from "../../src/os/clock/synchronized.ts";
 import { type ProcessFacts, processFacts } from "../../src/os/process/process_facts.ts";
 
@@ -24,6 +25,8 @@ const WELL: DoctorFacts = {
   master: { ...PROCESS, pid: 10, args: [] },
   processes: [{ service: "a.cf", facts: PROCESS }],
   failing: [],
+  restarted: [],
+  nowMs: 1_000_000,
   services: [{
     id: "a.cf",
     runsAs: { uid: 7, gid: 8, groups: [9] },
@@ -76,6 +79,15 @@ const withMachine = (change: Partial<DoctorFacts["machine"]>): DoctorFacts => ({
   machine: { ...WELL.machine, ...change },
 });
 
+const withRestarts = (restarts: number, exit: Partial<LastExit> = {}): DoctorFacts => ({
+  ...WELL,
+  restarted: [{
+    id: "b.cf",
+    restarts,
+    lastExit: { pid: 9, reason: "exit code 3", atMs: 999_800, ranMs: 1_200, ...exit },
+  }],
+});
+
 const OF_PROCESS = "process 11 of a.cf:";
 
 /** Each fault, and the finding about it. */
@@ -121,6 +133,11 @@ const FAULTS: readonly (readonly [facts: DoctorFacts, subject: string, found: st
     "service b.cf",
     "1 of 2 processes ready",
   ],
+  [
+    withRestarts(3),
+    "service b.cf",
+    "3 unexpected ends of processes, the last one 0.2 s ago, after 1.2 s: exit code 3",
+  ],
   [{ ...WELL, services: [], problems: 1 }, "settings files", "1 problem"],
   [
     {
@@ -163,6 +180,10 @@ Deno.test("each fault is one finding, and a master without faults has none", () 
   // What can't be read is no fault.
   assertEquals(examine({ ...WELL, machine: { hasSyslog: true } }), []);
   assertEquals(examine({ ...withMachine({ hasSyslog: false }), syslogUsers: [] }), []);
+  // Few ends, long ones, and those of the past.
+  assertEquals(examine(withRestarts(2)), []);
+  assertEquals(examine(withRestarts(3, { ranMs: 60_001 })), []);
+  assertEquals(examine(withRestarts(3, { atMs: 399_999 })), []);
   for (const [facts, subject, found] of FAULTS) {
     assertEquals(examine(facts).map((one) => [one.subject, one.found]), [[subject, found]]);
   }
