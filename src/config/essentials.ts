@@ -8,7 +8,8 @@ import { cannot, type Place, type Problem, problemAt, quote, warningAt } from ".
 import { nearest } from "./nearest.ts";
 import { SERVER_COMMAND, SERVER_SERVICE, settingOf } from "./settings.ts";
 
-const ESSENTIAL = [SERVER_COMMAND.name, SERVER_SERVICE.name];
+/** The settings that make a file a service. */
+export const ESSENTIAL: readonly string[] = [SERVER_COMMAND.name, SERVER_SERVICE.name];
 const WANTED = ESSENTIAL.join(" and ");
 
 /** The source of a service's settings. */

@@ -10,6 +10,7 @@
 import { ALIASES, settingName } from "./aliases.ts";
 import { forEachSetting, trimAscii } from "./cf.ts";
 import { cannot, type Problem, warningAt } from "./errors.ts";
+import { ESSENTIAL } from "./essentials.ts";
 import { nearest } from "./nearest.ts";
 import { isRepeated } from "./repeated.ts";
 import { SecretLines, shownLine } from "./secret_lines.ts";
@@ -124,6 +125,11 @@ function withoutEquals(written: string): string {
   return cannot("read", shown, { found: 'no "=" in it, so it sets nothing', expected });
 }
 
+const EMPTY = {
+  found: "no value behind it, so it counts as not set",
+  expected: "a value, or no such line",
+};
+
 /** As in LIB-ZC. */
 const COMMENT_OF_FILES = "a comment behind the value, each word of which is a socket file";
 
@@ -133,6 +139,9 @@ function slipIn(key: string, value: string, kind: FileKind): string | undefined 
   if (setting === undefined) return misspelt(key, kind);
   const told = misplaced(setting, value, kind);
   if (told !== undefined || !ALLOWED[kind].includes(setting)) return told;
+  if (value === "" && isTelling(setting) && !ESSENTIAL.includes(key)) {
+    return cannot("read", key, EMPTY);
+  }
   if (!hasComment(setting, value)) return undefined;
   const about = setting === SERVER_SERVICE ? { ...COMMENT, found: COMMENT_OF_FILES } : COMMENT;
   return cannot("read", setting.isSecret ? key : value, about);

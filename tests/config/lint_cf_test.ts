@@ -25,6 +25,7 @@ const ITS_FILES = [
   "a comment behind the value, each word of which is a socket file",
   COMMENT[1],
 ] as const;
+const EMPTY = ["no value behind it, so it counts as not set", "a value, or no such line"] as const;
 const NO_GCF = "a setting that no .gcf gives";
 
 const ROWS: readonly Row[] = [
@@ -117,6 +118,10 @@ const ROWS: readonly Row[] = [
   { line: "server-proc-count = 2 # two", says: COMMENT },
   // Told as a problem, since it can't be read.
   { line: "server-soak = 2 # two" },
+  { line: "server-proc-count =", says: EMPTY },
+  { kind: "gcf", line: "master-stop-timeout =", says: EMPTY },
+  { line: "sleep =" },
+  { line: "own-setting =" },
   { line: "color = #fff" },
   { line: "color = red # fff" },
   { line: "# [web]" },
