@@ -45,6 +45,24 @@ Deno.test("loadServices() warns of settings that a program without heartbeats ig
   assertEquals(await warningsOf({ "a.cf": service }), []);
 });
 
+Deno.test("loadServices() warns of a limit of memory that no process keeps within", async () => {
+  const warned = (command: string, limit: string) =>
+    warningsOf({
+      "a.cf": `server-command = ${command}\nserver-service = 0:80\nserver-max-memory = ${limit}\n`,
+    });
+  const about = (text: string, least: string, meant = `, such as ${text}m`) => [
+    `DIR/a.cf:3: server-max-memory: Cannot keep within "${text}": each process uses more and would ` +
+    `be replaced after 10 s, again and again, expected ${least} or more${meant}`,
+  ];
+  assertEquals(await warned("server.ts", "512"), about("512", "16m"));
+  assertEquals(await warned("./server", "512"), about("512", "64k"));
+  assertEquals(await warned("server.ts", "1m"), about("1m", "16m", ""));
+  assertEquals(await warned("./server", "1m"), []);
+  for (const limit of ["0", "-1", "16m", "512m"]) {
+    assertEquals(await warned("server.ts", limit), [], limit);
+  }
+});
+
 Deno.test("loadServices() turns standbys off for programs that can't receive descriptors later, and warns", async () => {
   const standbyCounts = async (text: string) => {
     using dir = new TempDir();

@@ -16,12 +16,14 @@ import {
   SERVER_DRAIN_TIMEOUT,
   SERVER_IDLE_EXIT,
   SERVER_MAX_CONNECTIONS,
+  SERVER_MAX_MEMORY,
   SERVER_STANDBY_COUNT,
   SERVER_START_USER,
   SERVER_WATCHDOG,
   type Setting,
   settingOf,
 } from "../../config/settings.ts";
+import { BYTE_LIMIT } from "../../config/values.ts";
 import { UNCHANGED_HINT } from "../policy/readiness.ts";
 import type { ResolvedService } from "../policy/resolved_service.ts";
 import { certificateStamp } from "./certificates.ts";
@@ -169,6 +171,7 @@ export function protocolWarnings(located: Located): Problem[] {
     ...opensAddress(located),
     ...unsupportedSettings(located),
     ...unreadSettings(located),
+    ...tinyMemory(located),
     ...confinedAsRoot(located),
   ];
 }
@@ -205,6 +208,24 @@ function unsupportedSettings({ service, protocol }: Located): Problem[] {
     const message = cannot("use", key, { found, expected });
     return warningAt(originOf(service, key), { key, message });
   });
+}
+
+/** What the runtime uses at least, with most of its memory shared; what any program does. */
+const LEAST_OF_DENO = "16m", LEAST_OF_ANY = "64k";
+
+/** Warns of a limit below what a process uses from its start on, such as a number without its unit. */
+function tinyMemory(located: Located): Problem[] {
+  const { service, script, self, denoArgs } = located, { maxMemoryBytes } = service.supervision;
+  const isDeno = [script, self, denoArgs].some((one) => one !== undefined);
+  const least = isDeno ? LEAST_OF_DENO : LEAST_OF_ANY;
+  if (maxMemoryBytes === 0 || maxMemoryBytes >= BYTE_LIMIT.parse(least)) return [];
+  const { name: key } = SERVER_MAX_MEMORY;
+  const text = service.settings.get(key) ?? service.shared.get(key)!;
+  const message = cannot("keep within", text, {
+    found: "each process uses more and would be replaced after 10 s, again and again",
+    expected: `${least} or more${/^[0-9]+$/.test(text) ? `, such as ${text}m` : ""}`,
+  });
+  return [warningAt(originOf(service, key), { key, message })];
 }
 
 /** Warns of names that nothing reads: an unchanged program has no settings of its own. */
