@@ -127,7 +127,9 @@ export async function startDaemon(
   child.unref();
   if (unready.length === 0) {
     await showWarnings(master, shown);
-    console.log(`master ${child.pid} runs, all services are ready; its output is in ${output}`);
+    const { services } = await master.request("status");
+    const what = services.length === 0 ? "without a service" : "all services are ready";
+    console.log(`master ${child.pid} runs, ${what}; its output is in ${output}`);
     return EXIT.ok;
   }
   for (const { id, reason } of unready) console.error(`${id} is not ready: ${reason}`);

@@ -183,6 +183,20 @@ export function settingsFilesOf(dir: string): ListedFiles {
   return listFiles(dir, { problems: [], warnings: [] });
 }
 
+/**
+ * The files of a directory whose names end as settings files of other programs do.
+ *
+ * @param dir The directory; one that can't be read has none.
+ */
+export function nearlySettingsFiles(dir: string): string[] {
+  try {
+    return namesIn(dir).filter((name) => /^[^.].*\.(?:conf|cfg|config)$/i.test(name)).sort();
+  } catch {
+    // That is told where its files are read.
+    return [];
+  }
+}
+
 /** The settings files of a directory by extension, each list sorted by name. */
 export interface ListedFiles {
   readonly cf: readonly ListedFile[];

@@ -184,6 +184,16 @@ Deno.test("start --daemon returns when all services are ready, and says why if o
   await site.isGone();
 });
 
+Deno.test("start --daemon says that there is no service", async () => {
+  await using site = new Site();
+  site.dir.write("conf/web.conf", "");
+  const { code, out, err } = await zc(site, "start", "--daemon");
+  assertEquals(code, 0, err);
+  assertMatch(out, /^master \d+ runs, without a service; its output is in /);
+  assertStringIncludes(err, "no service in it (web.conf: no name that ends in .cf)");
+  await zcHere(site, "stop");
+});
+
 Deno.test("start --daemon does not wait for a named pipe in the place of its output file", async () => {
   await using site = new Site();
   serveSmall(site, "a.cf", site.port());

@@ -9,6 +9,7 @@ import { Config, loadEntries } from "../../config/config.ts";
 import {
   checkSharedSettings,
   loadConfigDirectory,
+  nearlySettingsFiles,
   readGlobalSettings,
   settingsFileOf,
 } from "../../config/directory.ts";
@@ -240,7 +241,10 @@ function noService({ cwd, directory, ini }: ServiceSource): Problem[] {
   const file = directory ?? ini?.files[0].path;
   if (file === undefined) return [];
   const path = resolvePath(cwd, file);
-  const found = "no service in it, so nothing is served until a reload (SIGHUP) finds one";
+  const others = directory === undefined ? [] : nearlySettingsFiles(directory);
+  const named = `${others.join(" ")}: no name that ends in .cf`;
+  const found = `no service in it${others.length === 0 ? "" : ` (${named})`}, ` +
+    "so nothing is served until a reload (SIGHUP) finds one";
   const place = directory === undefined ? "a section" : `a file ${path}/NAME.cf`;
   const expected = `${place} with server-command and server-service`;
   return [warningAt({ file }, { message: cannot("serve", path, { found, expected }) })];

@@ -123,6 +123,18 @@ Deno.test("loadServices() refuses a root or directory that its servers can't cha
   ]);
 });
 
+Deno.test("loadServices() names files whose names end in nearly .cf where no service is found", async () => {
+  using dir = new TempDir();
+  for (const name of ["web.conf", "a.cfg", "notes.txt", ".b.conf"]) dir.write(name, "");
+  const { problems, warnings } = await loadServices({ ...SOURCE, directory: dir.path });
+  assertEquals(problems, []);
+  assertEquals(told(warnings, dir.path), [
+    'DIR: Cannot serve "DIR": no service in it (a.cfg web.conf: no name that ends in .cf), so ' +
+    "nothing is served until a reload (SIGHUP) finds one, expected a file DIR/NAME.cf with " +
+    "server-command and server-service",
+  ]);
+});
+
 Deno.test("loadServices() speaks of a new root only where there is one", async () => {
   using dir = new TempDir();
   dir.write("a.cf", `server-command = /srv/good\nserver-service = 0:80\nmaster-chdir = /none\n`);
