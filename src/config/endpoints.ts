@@ -104,31 +104,48 @@ export function checkAddresses(
 }
 
 /**
- * Finds duplicate addresses, within one service or in two.
+ * Finds duplicate addresses, and one address and all addresses (`0.0.0.0` or `[::]`) with the same port, within one
+ * service or in two.
  *
  * @param services All services of a configuration, from files or from a hook.
- * @returns A problem for each duplicate, with the place of the first one.
+ * @returns A problem for each later one, with the place of the first one.
  */
 export function validateServices(
   services: readonly HasEndpoints[],
 ): Problem[] {
   const problems: Problem[] = [];
-  const firsts = new Map<string, Endpoint>();
+  const firsts = new Map<string, Endpoint[]>();
   for (const named of services.flatMap((service) => service.endpoints)) {
-    const place = placeOf(named);
-    const first = firsts.get(place);
-    if (first === undefined) {
-      firsts.set(place, named);
-      continue;
-    }
-    const where = typeof first.origin === "object" ? ` in ${formatPlace(first.origin)}` : "";
-    const message = cannot("listen on", named.text, {
-      found: `already named${where} as ${quote(first.text)}`,
-      expected: "each address once",
-    });
+    const place = placeOf(named), port = portOf(named), others = firsts.get(port) ?? [];
+    const same = others.find((other) => placeOf(other) === place);
+    if (same === undefined) firsts.set(port, [...others, named]);
+    const rival = same ?? overlapping(named, others);
+    if (rival === undefined) continue;
+    const where = typeof rival.origin === "object" ? ` in ${formatPlace(rival.origin)}` : "";
+    const text = quote(rival.text);
+    const message = cannot(
+      "listen on",
+      named.text,
+      same === undefined
+        ? { found: `the port of ${text}${where}, which overlaps`, expected: "one of the two" }
+        : { found: `already named${where} as ${text}`, expected: "each address once" },
+    );
     problems.push(problemAt(named.origin, { key: settingOfAddress(named), message }));
   }
   return problems;
+}
+
+/** The first of other addresses with the same port that includes this one, or that this one includes. */
+function overlapping(endpoint: Endpoint, others: readonly Endpoint[]): Endpoint | undefined {
+  return isAll(endpoint) ? others[0] : others.find(isAll);
+}
+
+const isAll = ({ key }: Endpoint): boolean => /^inet:(0\.0\.0\.0|\[::\]):/.test(key);
+
+/** The port of an address among those of its kind of IP; each path is one of its own. */
+function portOf(endpoint: Endpoint): string {
+  if (endpoint.kind !== "inet") return placeOf(endpoint);
+  return `${endpoint.hostname.includes(":") ? "IPv6" : "IPv4"} ${endpoint.port}`;
 }
 
 /** The setting that names an address, for messages. */

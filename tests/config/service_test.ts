@@ -462,7 +462,7 @@ Deno.test("validateServices() names both places of an address that is named twic
   const services = [
     parse("server-command = x\nserver-service = 0:143, a://0.0.0.0:143\n", { id: "a.cf" }),
     parse("\nserver-command = x\nserver-service = ./s :143\n", { id: "b.cf" }),
-    parse("server-command = x\nserver-service = 127.0.0.1:143 fifo:/srv/s\n", { id: "c.cf" }),
+    parse("server-command = x\nserver-service = 127.0.0.1:144 fifo:/srv/s\n", { id: "c.cf" }),
   ];
   assertEquals(lines(validateServices(services)), [
     'conf/a.cf:2: server-service: Cannot listen on "0.0.0.0:143": ' +
@@ -474,10 +474,26 @@ Deno.test("validateServices() names both places of an address that is named twic
   ]);
 });
 
+Deno.test("validateServices() finds one address and all addresses with the same port, in any order", () => {
+  const services = [
+    parse("server-command = x\nserver-service = 127.0.0.1:143 0:144 [::1]:145\n", { id: "a.cf" }),
+    parse("server-command = x\nserver-service = 0:143 127.0.0.1:144 [::]:145\n", { id: "b.cf" }),
+  ];
+  const found = (address: string, other: string) =>
+    `conf/b.cf:2: server-service: Cannot listen on "${address}": the port of "${other}" in ` +
+    "conf/a.cf:2, which overlaps, expected one of the two";
+  assertEquals(lines(validateServices(services)), [
+    found("0:143", "127.0.0.1:143"),
+    found("127.0.0.1:144", "0:144"),
+    found("[::]:145", "[::1]:145"),
+  ]);
+});
+
 Deno.test("validateServices() finds nothing in services that share no address", () => {
   const services = [
     parse("server-command = x\nserver-service = a://0:143 a://0:144\n"),
     parse("server-command = x\nserver-service = [::]:143 ./a ./b\n"),
+    parse("server-command = x\nserver-service = 127.0.0.1:145 127.0.0.2:145 [::1]:145 [::]:146\n"),
   ];
   assertEquals(validateServices(services), []);
 });
