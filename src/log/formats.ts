@@ -103,6 +103,12 @@ export function capturedRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
  */
 export const UNCAUGHT_MARK = "\x1b[m";
 
+/**
+ * How the line begins that says what to write where a server lacks a permission. It comes before the runtime's own
+ * message, mostly at a time when the server does not know who reads, so that its level is not before it.
+ */
+export const PERMISSION_ADVICE = "Cannot go on without --allow-";
+
 /** One JSON object a line, with the field names of OpenTelemetry's log data model. */
 export function jsonRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
   const { timeMs, level, ident, pid, text, position, service, stream } = record;

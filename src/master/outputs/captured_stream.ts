@@ -2,7 +2,8 @@
  * One captured output of a process: its lines become log records.
  *
  * A line may begin with its level as `<N>`, in the numbers of syslog (sd-daemon(3)); without one it counts as
- * information, but for the message of the runtime about the error that ends a server, which the server marks. A
+ * information, but for the message of the runtime about the error that ends a server, which the server marks, and
+ * for what the server says before it of a permission that is missing. A
  * line that is indented belongs to the record of the line before it if both were read
  * together, as the lines of a stack trace are.
  *
@@ -11,7 +12,7 @@
  * @module
  */
 import { counted } from "../../config/errors.ts";
-import { UNCAUGHT_MARK } from "../../log/formats.ts";
+import { PERMISSION_ADVICE, UNCAUGHT_MARK } from "../../log/formats.ts";
 import type { LogLevel } from "../../log/record.ts";
 import { readableBytes } from "../../os/ffi/byte_text.ts";
 import { type LineLimit, LINES_PER_SECOND } from "./line_limit.ts";
@@ -117,7 +118,8 @@ export class CapturedStream {
     if (!belongsToLast) {
       this.#passOn();
       const priority = PRIORITY.exec(line);
-      this.#level = LEVELS[Number(priority?.[1] ?? 6)];
+      const usual = line.startsWith(PERMISSION_ADVICE) ? 3 : 6;
+      this.#level = LEVELS[Number(priority?.[1] ?? usual)];
       if (priority !== null) line = line.slice(priority[0].length);
     }
     this.#length += line.length + 1;

@@ -5,6 +5,7 @@
  */
 import { blankControls } from "../../log/control_characters.ts";
 import { OUTPUT_FDS, type OutputName, writeOutput } from "../../log/outputs.ts";
+import { PERMISSION_ADVICE } from "../../log/formats.ts";
 import type { LogRecord } from "../../log/record.ts";
 import type { PlacedFd } from "../../os/fd/descriptor.ts";
 import type { Clock, Timer } from "../../os/clock/clock.ts";
@@ -21,6 +22,8 @@ const LAST_WORDS_MS = 5_000;
 const TRACE_MS = 100;
 /** What error messages of most programs have. */
 const ERROR = /error|exception|fatal|panic/i;
+/** What the runtime says of a permission that is missing. */
+const REFUSED = /run again with the --allow-\w+ flag/;
 /** The most characters of the last words. */
 const LAST_WORDS_MAX = 200;
 
@@ -130,9 +133,12 @@ export class ProcessOutputs {
   #noteLastWords({ timeMs, text }: Pick<LogRecord, "timeMs" | "text">): void {
     // They reach terminals, also that of root, in the log and by commands.
     const first = text.trim().split("\n", 1)[0].replace(/\p{Cc}/gu, " ");
-    const isFollowing = this.#lastWords?.isError && timeMs - this.#lastWords.timeMs < TRACE_MS;
-    if (first === "" || isFollowing) return;
-    this.#lastWords = { timeMs, text: first, isError: ERROR.test(first) };
+    const last = this.#lastWords, isAdvice = first.startsWith(PERMISSION_ADVICE);
+    const isFollowing = last?.isError && timeMs - last.timeMs < TRACE_MS && !isAdvice;
+    // It names the flag alone.
+    const isTold = last?.text.startsWith(PERMISSION_ADVICE) && REFUSED.test(first);
+    if (first === "" || isFollowing || isTold) return;
+    this.#lastWords = { timeMs, text: first, isError: isAdvice || ERROR.test(first) };
   }
 
   #capturer(stream: OutputName, pid: number): OutputSink {

@@ -4,9 +4,10 @@
  * @module
  */
 import { quoteWord } from "../../config/command.ts";
+import { PERMISSION_ADVICE } from "../../log/formats.ts";
 import { logEnd, logFrom, zwarn } from "../../log/log.ts";
 
-const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*(--allow-\w+)/;
+const REFUSAL = /^Requires (\w+) access(?: to "([^"]+)")?.*--allow-(\w+)/;
 
 /** The command line that the master has given to this server. */
 let givenArgs: readonly string[] = Deno.args;
@@ -32,9 +33,9 @@ export function permissionAdvice(error: unknown, args: readonly string[]): strin
   const [, access, subject, name] = REFUSAL.exec(error.message) ?? [];
   if (access === undefined) return undefined;
   const isNamed = subject !== undefined && !subject.startsWith("<");
-  const flag = isNamed ? `${name}=${subject}` : name;
+  const flag = `--allow-${name}${isNamed ? `=${subject}` : ""}`;
   const found = isNamed ? `no ${access} access to "${subject}"` : `no ${access} access`;
-  return `Cannot go on without ${name}: ${found}, expected ${quoteWord(flag)} ${placeFor(args)}`;
+  return `${PERMISSION_ADVICE}${name}: ${found}, expected ${quoteWord(flag)} ${placeFor(args)}`;
 }
 
 function placeFor(args: readonly string[]): string {

@@ -124,7 +124,7 @@ export async function runServer(
   } catch (error) {
     const text = isUserError(error) ? error.message : String((error as Error)?.stack ?? error);
     const advice = permissionAdvice(error, args);
-    logEnd(advice === undefined ? text : `${text}\n${advice}`);
+    logEnd(advice === undefined ? text : `${advice}\n${text}`);
     return link !== undefined && isOfSettings(error) ? EX_CONFIG : 1;
   } finally {
     if (program?.goesOn()) link?.leave();

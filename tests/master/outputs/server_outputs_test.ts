@@ -90,6 +90,17 @@ Deno.test("ServerOutputs reads all that an ended process has written, and tells 
     assertEquals(records.map(({ text }) => text), [
       ...["first", "Error: boom\n    at a.ts:1\n    at b.ts:2", "Stack backtrace:"],
     ]);
+    const needy = start();
+    const advice = "Cannot go on without --allow-read: no read access, expected --allow-read";
+    needy.write("stderr", `${advice} behind deno run\n`);
+    needy.write(
+      "stderr",
+      "error: Uncaught NotCapable: Requires read access, run again with the " +
+        "--allow-read flag\n",
+    );
+    needy.close();
+    assertEquals(outputs.end(needy.process), `${advice} behind deno run`);
+    assertEquals(records.at(-2)?.level, "error");
     const quiet = start();
     quiet.write("stdout", "not an error\n");
     quiet.close();
