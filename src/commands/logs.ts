@@ -35,7 +35,8 @@ export async function run(call: CommandCall): Promise<number> {
   }
   if (given !== undefined && !(/^[0-9]+$/.test(given) && Number(given) <= MOST_LINES)) {
     const expected = `a whole number from 0 to ${MOST_LINES}`;
-    return fail(cannot("show", given, { found: "not a number of lines", expected }), EXIT.usage);
+    const found = /^[0-9]+$/.test(given) ? `above ${MOST_LINES}` : "not a number of lines";
+    return fail(cannot("show", given, { found, expected }), EXIT.usage);
   }
   const show = writer(options.json === true);
   return await withMaster(settings, async (master) => {

@@ -313,6 +313,10 @@ const MISTAKES: readonly (readonly [args: readonly string[], message: string])[]
   [["scale", "a.cf", "x"], 'Cannot scale to "x": not a whole number, expected a whole number from'],
   [["scale", "a.cf", "-1"], 'Cannot scale to "-1": below 1, expected a whole number from'],
   [["scale", "a.cf", "99999"], 'Cannot scale to "99999": above 10000, expected a whole number'],
+  [
+    ["logs", "-n", "1000001"],
+    'Cannot show "1000001": above 1000000, expected a whole number from 0',
+  ],
   [["help", "scale", "x"], 'Cannot run "help scale x": too many arguments, expected help scale'],
   [["start", "--daemon", "--foreground"], "--foreground too, expected one of the two"],
 ];
