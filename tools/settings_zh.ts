@@ -145,8 +145,8 @@ export const VALUES: Readonly<Record<string, string>> = {
   "a path": "一个路径",
   "a path, or off": "一个路径，或 off",
   "a program and its arguments, quoted as in a shell": "程序及其参数，像在 shell 中那样加引号",
-  "a size such as 512, 64k, 10m or 1g, or -1 for no limit":
-    "大小，例如 512、64k、10m 或 1g，-1 表示不限",
+  "a size such as 65536 (bytes), 64k, 10m or 1g, or -1 for no limit":
+    "大小，例如 65536（字节）、64k、10m 或 1g，-1 表示不限",
   "a size such as 64k, 10m or 1g, or day or hour, or both parted by a comma, or off":
     "大小（例如 64k、10m 或 1g），或者 day 或 hour，或者两者用逗号分隔，或者 off",
   "a time such as 90, 90s, 5m, 2h, 1d or 1w": "时间，例如 90、90s、5m、2h、1d 或 1w",

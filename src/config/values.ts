@@ -67,7 +67,7 @@ export const RATE: ValueKind<Rate> = {
 /** A limit in bytes; `Infinity`, written `-1`, means no limit. */
 export const BYTE_LIMIT: ValueKind<number> = {
   placeholder: "SIZE",
-  expected: "a size such as 512, 64k, 10m or 1g, or -1 for no limit",
+  expected: "a size such as 65536 (bytes), 64k, 10m or 1g, or -1 for no limit",
   parse: (text) =>
     text === "-1" ? Infinity : parseWithUnit(text, BYTES_PER_UNIT, BYTE_LIMIT.expected),
 };

@@ -193,7 +193,7 @@ export function duration(fallback?: string): SettingKind<number> {
 }
 
 /**
- * A size such as `512`, `64k`, `10m` or `1g`; `-1` is no limit, and reads as `Infinity`.
+ * A size such as `65536` (bytes), `64k`, `10m` or `1g`; `-1` is no limit, and reads as `Infinity`.
  *
  * @param fallback The default, as one would write it; without one the setting has to be written.
  * @returns Its value is in bytes.

@@ -169,7 +169,7 @@ Deno.test("readSetting() reads right values", () => {
 
 const COUNT = "expected a whole number from 0 to 10000";
 const TIME = "expected a time such as 90, 90s, 5m, 2h, 1d or 1w";
-const SIZE = "expected a size such as 512, 64k, 10m or 1g, or -1 for no limit";
+const SIZE = "expected a size such as 65536 (bytes), 64k, 10m or 1g, or -1 for no limit";
 
 const VARIABLES = "expected KEY=VALUE, with quotes as in a shell around a value with white space";
 const NAME = "expected a letter or _, and then letters, digits and _";
