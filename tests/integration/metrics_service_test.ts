@@ -155,6 +155,20 @@ Deno.test("metrics is refused with a status socket that its service could not us
   await process.complains(/all\.ini:2: Cannot use as a service "metrics": the setting metrics/);
 });
 
+Deno.test("an address of metrics that is in use is told as such, by a check and at a start", async () => {
+  await using site = new Site();
+  site.serve("a.cf", { mode: "coroutine", service: site.port() });
+  using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `127.0.0.1:${(other.addr as Deno.NetAddr).port}`;
+  for (const command of ["check", "start"]) {
+    const process = site.run([
+      ...[command, "-C", site.conf, "-pid-file", site.pidFile, "-metrics", address],
+    ]);
+    await process.ended();
+    assertStringIncludes(process.stderr, `argument -metrics: Cannot listen on "${address}": `);
+  }
+});
+
 Deno.test("shared settings for the programs of services do not reach the service of metrics", async () => {
   await using site = new Site();
   // With a second start it would have failed, and nothing would be ready.

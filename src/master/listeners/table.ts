@@ -13,7 +13,7 @@
  */
 import type { Endpoint } from "../../config/address.ts";
 import { type Problem, problemAt } from "../../config/errors.ts";
-import { keysOf } from "../../config/endpoints.ts";
+import { keysOf, settingOfAddress } from "../../config/endpoints.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 import type { Listener } from "../policy/listener.ts";
 import type { Repaired, RepairOptions } from "./system_repair.ts";
@@ -237,7 +237,7 @@ export class ListenerTable {
         } catch (error) {
           const own = [...this.#open.keys(), ...prepared.keys()];
           const { message, isInUse = false } = refusalOf(endpoint, error as Error, own);
-          problems.push(problemAt(origin, { key: "server-service", message }));
+          problems.push(problemAt(origin, { key: settingOfAddress(endpoint), message }));
           if (isInUse) inUse.push(endpoint);
         }
       }
