@@ -16,10 +16,9 @@ import { complain, layOut, showsColour, styled } from "./output.ts";
  * @returns The exit code.
  */
 export function showOutcome(
-  // A master of an earlier version sends no warnings.
-  { outcome, rolledBack, plan, durationMs, warnings = [] }: ChangeOutcome,
+  { outcome, rolledBack, plan, durationMs, warnings }: ChangeOutcome,
 ): number {
-  for (const warning of warnings) complain("warning", formatProblem(warning));
+  showWarnings({ warnings });
   for (const line of planLines(plan)) console.log(line);
   for (const { services, reason } of rolledBack) {
     console.error(`rolled back ${services.join(" ")}: ${reason}`);
@@ -29,6 +28,11 @@ export function showOutcome(
   const colour = showsColour();
   console.log(colour ? styled(text, isDone ? "green" : "red") : text);
   return isDone ? EXIT.ok : EXIT.failed;
+}
+
+/** Writes the warnings; a master of an earlier version sends none. */
+export function showWarnings({ warnings = [] }: Partial<Pick<ChangeOutcome, "warnings">>): void {
+  for (const warning of warnings) complain("warning", formatProblem(warning));
 }
 
 /** The plan as a table. */

@@ -106,8 +106,8 @@ export interface Commands {
   hello: { args: Record<never, never>; result: Greeting };
   /** Tells the state of the master and of its services; with a service, of this one only. */
   status: { args: { service?: string }; result: Status };
-  /** Tells what a reload would change. */
-  plan: { args: Record<never, never>; result: PlanSummary };
+  /** Tells what a reload would change, and its warnings. */
+  plan: { args: Record<never, never>; result: PlanSummary & Pick<ChangeOutcome, "warnings"> };
   /** Reads the configuration and rolls it out; with services, only their parts of it. */
   reload: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
   /** Replaces the processes of services, without reading the configuration. */

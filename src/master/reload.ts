@@ -14,7 +14,7 @@ import { type ChangeReports, RELOAD } from "./change_reports.ts";
 import { openWhenFree } from "./free_addresses.ts";
 import type { Counters } from "./counters/counters.ts";
 import type { ListenerOwners } from "./listeners/owners.ts";
-import { describePlan, type ReloadPlan } from "./policy/reload_plan.ts";
+import { describePlan, type PlannedReload, type ReloadPlan } from "./policy/reload_plan.ts";
 import {
   outcomeOf,
   type ReloadReport,
@@ -92,15 +92,18 @@ export class Reloads {
   }
 
   /**
-   * The plan of a reload; changes nothing.
+   * The plan of a reload, and its warnings; changes nothing.
    *
    * @throws {ConfigError} With all problems of the configuration.
    */
-  async plan(): Promise<ReloadPlan> {
+  async plan(): Promise<PlannedReload> {
     const { configuration, supervisor } = this.#options;
-    const { services, problems } = this.checked(await configuration.peek(supervisor.serving));
-    if (problems.length > 0) throw new ConfigError(problems);
-    return supervisor.plan(services);
+    const candidate = this.checked(await configuration.peek(supervisor.serving));
+    if (candidate.problems.length > 0) throw new ConfigError(candidate.problems);
+    return {
+      plan: supervisor.plan(candidate.services),
+      warnings: distinct(candidate.warnings),
+    };
   }
 
   /**

@@ -186,6 +186,9 @@ Deno.test("reload and start --daemon tell what is suspicious in the settings", a
   const reloaded = await zcHere(site, "reload");
   assertEquals(reloaded.code, 0, reloaded.err);
   assertMatch(reloaded.err, warning);
+  const planned = await zcHere(site, "plan");
+  assertEquals(planned.code, 0, planned.err);
+  assertMatch(planned.err, warning);
   using client = await controlOf(site);
   const result = await client.request("reload");
   assertEquals(result?.warnings.map(({ line, key }) => [line, key]), [[3, "server-prot-count"]]);
@@ -271,7 +274,7 @@ Deno.test("every command says the nearest name to one that no service has, with 
 
 Deno.test("scale sets the number of processes until the next reload", async () => {
   await using site = new Site();
-  serveSmall(site, "a.cf", site.port());
+  serveSmall(site, "a.cf", site.port(), { "server-reload": "changed" });
   const master = await site.start();
   await master.serving("a.cf", 1);
   const { code, out } = await zc(site, "scale", "a.cf", "3");
@@ -280,7 +283,10 @@ Deno.test("scale sets the number of processes until the next reload", async () =
   assertEquals((await serviceOf(client, "a.cf")).ready, 3);
   const one = { service: "a.cf", count: 1 };
   assertEquals(await client.request("scale", one), { before: 3, now: 1, problem: null });
+  const why = async () => (await client.request("plan")).services.map(({ why }) => why);
+  assertEquals(await why(), ["nothing of it has changed"]);
   await client.request("scale", { service: "a.cf", count: 2, wait: false });
+  assertEquals(await why(), ["only its number of processes is that of its settings again"]);
   await client.request("reload");
   assertEquals((await serviceOf(client, "a.cf")).wanted, 1);
   site.write("b.cf", {

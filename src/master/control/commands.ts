@@ -25,7 +25,7 @@ import { isAsWanted } from "../../control/status.ts";
 import { awaitedText, progressText } from "../../control/under_way.ts";
 import { VERSION } from "../../control/version.ts";
 import { setRepeated, systemClock } from "../../os/clock/clock.ts";
-import type { ReloadPlan } from "../policy/reload_plan.ts";
+import type { PlannedReload, ReloadPlan } from "../policy/reload_plan.ts";
 import {
   outcomeOf,
   type ReloadReport,
@@ -55,7 +55,7 @@ export interface ControlledMaster {
   counters(): MasterCounters;
   /** The report of the last reload, if there was one. */
   readonly lastReload: ReloadReport | undefined;
-  plan(): Promise<ReloadPlan>;
+  plan(): Promise<PlannedReload>;
   /** Reloads everything, or only some services; not begun any more once `gone` is aborted. */
   reload(services?: readonly string[], gone?: AbortSignal): Promise<ReloadReport>;
   /** The same for another change. */
@@ -117,7 +117,10 @@ export function controlCommands(master: ControlledMaster): CommandHandlers {
         counters: master.counters(),
       };
     },
-    plan: async () => summaryOf(await master.plan()),
+    plan: async () => {
+      const { plan, warnings } = await master.plan();
+      return { ...summaryOf(plan), warnings };
+    },
     async reload({ services, wait }, client) {
       // Without a wait, nobody is told later.
       if (wait === false && services !== undefined) await requireKnown(master, services);
@@ -337,7 +340,7 @@ function find(services: readonly ServiceStatus[], id: string): ServiceStatus {
 async function requireKnown(master: ControlledMaster, ids: readonly string[]): Promise<void> {
   const running = new Set((await master.services()).map(({ id }) => id));
   if (ids.every((id) => running.has(id))) return;
-  const known = running.union(new Set((await master.plan()).reasons.keys()));
+  const known = running.union(new Set((await master.plan()).plan.reasons.keys()));
   const unknown = ids.find((id) => !known.has(id));
   if (unknown !== undefined) throw unknownService(unknown, known);
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Problem } from "../../config/errors.ts";
 import { keysOf } from "../../config/endpoints.ts";
 import type { ServiceConfig } from "../../config/service.ts";
 
@@ -36,6 +37,12 @@ export interface ReloadPlan {
   readonly reasons: ReadonlyMap<string, string>;
 }
 
+/** The plan of a reload that is not made, and what is only suspicious in the settings. */
+export interface PlannedReload {
+  readonly plan: ReloadPlan;
+  readonly warnings: readonly Problem[];
+}
+
 /**
  * Computes the plan of a reload.
  *
@@ -50,6 +57,8 @@ export function planReload(
     readonly services: readonly ServiceConfig[];
     /** Ids of the failed services, which are replaced in any case. */
     readonly failed?: ReadonlySet<string>;
+    /** Ids of the services whose numbers of processes were changed since the last reload. */
+    readonly scaled?: ReadonlySet<string>;
   },
   wanted: readonly ServiceConfig[],
   only?: ReadonlySet<string>,
@@ -59,10 +68,7 @@ export function planReload(
   const before = new Map(running.services.map((service) => [service.id, service]));
   const reasons = new Map<string, string>(), left = new Set<string>();
   for (const service of wanted) {
-    const { isLeft, why } = fateOf(service, before.get(service.id), {
-      failed: running.failed,
-      only,
-    });
+    const { isLeft, why } = fateOf(service, before.get(service.id), { ...running, only });
     reasons.set(service.id, why);
     if (isLeft) left.add(service.id);
   }
@@ -100,8 +106,9 @@ const NAMED = "it was named";
 function fateOf(
   { id, reload, fingerprint }: ServiceConfig,
   before: ServiceConfig | undefined,
-  { failed, only }: {
+  { failed, scaled, only }: {
     readonly failed?: ReadonlySet<string>;
+    readonly scaled?: ReadonlySet<string>;
     readonly only?: ReadonlySet<string>;
   },
 ): { readonly isLeft: boolean; readonly why: string } {
@@ -113,9 +120,15 @@ function fateOf(
   if (before === undefined) return { isLeft: false, why: "it is new" };
   if (reload !== "changed") return { isLeft: false, why: `server-reload = ${reload}` };
   if (failed?.has(id)) return { isLeft: false, why: "it has failed" };
-  return before.fingerprint === fingerprint
-    ? { isLeft: true, why: "nothing of it has changed" }
-    : { isLeft: false, why: "its settings or files have changed" };
+  if (before.fingerprint !== fingerprint) {
+    return { isLeft: false, why: "its settings or files have changed" };
+  }
+  return {
+    isLeft: true,
+    why: scaled?.has(id)
+      ? "only its number of processes is that of its settings again"
+      : "nothing of it has changed",
+  };
 }
 
 /** The pairs of services between which an address moves. */

@@ -139,7 +139,8 @@ export class Supervisor {
   plan(wanted: readonly ResolvedService[], only?: ReadonlySet<string>): ReloadPlan {
     const services = this.#services.current();
     const failed = new Set(this.failed.map(({ id }) => id));
-    return planReload({ listeners: this.#table.keys(), services, failed }, wanted, only);
+    const scaled = new Set(this.#services.all().flatMap(({ id, extra }) => extra === 0 ? [] : id));
+    return planReload({ listeners: this.#table.keys(), services, failed, scaled }, wanted, only);
   }
 
   /**

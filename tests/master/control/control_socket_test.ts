@@ -22,7 +22,7 @@ import { eventually, within } from "../../support/wait.ts";
 
 const NOTHING = { outcome: "committed", rolledBack: [], durationMs: 1, warnings: [] } as const;
 const READY = { type: "ready", atMs: 1, service: "a.cf", pid: 7 } as const;
-const NO_PLAN = { services: [], listeners: [] };
+const NO_PLAN = { services: [], listeners: [], warnings: [] };
 
 /** Handlers that answer at once, but for those that a test gives. */
 function handlers(own: Partial<CommandHandlers>): CommandHandlers {
@@ -131,7 +131,7 @@ Deno.test("a client of another user is refused, also where it can reach the sock
   let asked = 0;
   const plan = () => {
     asked++;
-    return { services: [], listeners: [] };
+    return NO_PLAN;
   };
   await withSocket({ plan }, async (path) => {
     Deno.chmodSync(path.slice(0, path.lastIndexOf("/")), 0o755);
@@ -324,7 +324,7 @@ Deno.test("a client that sends requests and never reads keeps little of the memo
   const plan = () => {
     answered++;
     const id = "x".repeat(100_000);
-    return { services: [{ id, change: "left", why: "" } as const], listeners: [] };
+    return { ...NO_PLAN, services: [{ id, change: "left", why: "" } as const] };
   };
   await withSocket({ plan }, async (path) => {
     using flood = await RawClient.connect(path);
@@ -349,8 +349,8 @@ Deno.test("a client that sends requests and never reads keeps little of the memo
 Deno.test("an answer may be larger than what may wait for a client", async () => {
   const id = "x".repeat(3 << 20);
   const plan = () => ({
+    ...NO_PLAN,
     services: [{ id, change: "left", why: "" } as const],
-    listeners: [],
   });
   await withSocket({ plan }, async (path) => {
     using client = await ControlClient.connect(path);
@@ -364,7 +364,7 @@ Deno.test("after withdraw() a client that has not read its answer gets it, and t
   const id = "x".repeat(900_000), answered = Promise.withResolvers<void>();
   const plan = () => {
     answered.resolve();
-    return { services: [{ id, change: "left", why: "" } as const], listeners: [] };
+    return { ...NO_PLAN, services: [{ id, change: "left", why: "" } as const] };
   };
   await withSocket({ plan }, async (path, socket) => {
     using client = await RawClient.connect(path);
@@ -382,8 +382,8 @@ Deno.test("after withdraw() a client that has not read its answer gets it, and t
 Deno.test("more clients than may be connected are closed, even if they never read", async () => {
   const id = "x".repeat(900_000);
   const plan = () => ({
+    ...NO_PLAN,
     services: [{ id, change: "left", why: "" } as const],
-    listeners: [],
   });
   const openFiles = () => countedDescriptors().size;
   await withSocket({ plan }, async (path) => {

@@ -189,6 +189,7 @@ const WHEN_CHANGED = { "server-reload": "changed" };
 
 Deno.test("planReload() says why each service is changed or left alone", () => {
   const same = serviceOf("same.cf", { addresses: "0:80", settings: WHEN_CHANGED });
+  const scaled = serviceOf("scaled.cf", { addresses: "0:86", settings: WHEN_CHANGED });
   const failed = serviceOf("failed.cf", { addresses: "0:81", settings: WHEN_CHANGED });
   const changed = (count: string) =>
     serviceOf("changed.cf", {
@@ -197,13 +198,22 @@ Deno.test("planReload() says why each service is changed or left alone", () => {
     });
   const always = serviceOf("always.cf", { addresses: "0:83" });
   const before = {
-    ...running(same, failed, changed("1"), always, serviceOf("gone.cf", { addresses: "0:84" })),
+    ...running(
+      same,
+      scaled,
+      failed,
+      changed("1"),
+      always,
+      serviceOf("gone.cf", { addresses: "0:84" }),
+    ),
     failed: new Set(["failed.cf"]),
+    scaled: new Set(["scaled.cf"]),
   };
   const added = serviceOf("new.cf", { addresses: "0:85" });
-  const wanted = [same, failed, changed("2"), always, added];
+  const wanted = [same, scaled, failed, changed("2"), always, added];
   assertEquals(Object.fromEntries(policy.planReload(before, wanted).reasons), {
     "same.cf": "nothing of it has changed",
+    "scaled.cf": "only its number of processes is that of its settings again",
     "failed.cf": "it has failed",
     "changed.cf": "its settings or files have changed",
     "always.cf": "server-reload = always",
