@@ -21,10 +21,14 @@ export function startLimitMs(life: Life): number {
 export const UNCHANGED_HINT = "server-protocol = deno";
 
 /** Describes a process that has exceeded its start limit. */
-export function latenessOf({ life, config: { readyTimeoutMs, addressCall } }: Worker): string {
+export function latenessOf({ life, config }: Worker): string {
+  const { readyTimeoutMs, addressCall, unchanged, endpoints } = config;
   const what = life.state === "loading" ? "has not loaded" : "was not ready";
   const late = `${what} within ${readyTimeoutMs / 1000} s (server-ready-timeout)`;
-  return addressCall === undefined
-    ? late
-    : `${late}; its program has ${addressCall}, expected ${UNCHANGED_HINT}`;
+  if (addressCall !== undefined) {
+    return `${late}; its program has ${addressCall}, expected ${UNCHANGED_HINT}`;
+  }
+  if (unchanged === undefined) return late;
+  const addresses = endpoints.length === 1 ? "its address" : "each of its addresses";
+  return `${late}; its program does not listen at ${addresses} yet`;
 }

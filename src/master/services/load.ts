@@ -210,7 +210,7 @@ function withMetrics(loaded: Parsed, { source, resolver: { check } }: Loading): 
 /** The problem of an empty configuration while services are running. */
 function nothingLeft(directory: string, serving: number): Problem {
   const found = `no service in it, while ${counted(serving, "is", "are")} running`;
-  const expected = "at least one; SIGTERM ends all of them";
+  const expected = "at least one; zc stop ends all of them";
   return { file: directory, message: cannot("go on with", directory, { found, expected }) };
 }
 

@@ -95,3 +95,17 @@ Deno.test("Supervisor says what a program needs that opens its addresses itself 
     "; its program has Deno.serve in line 3, expected server-protocol = deno: it is told to end";
   assert(line.includes(`within 5 s (server-ready-timeout)${hint}`), line);
 });
+
+Deno.test("Supervisor says what is missing of a program that knows nothing of its master, and is never ready", () => {
+  for (
+    const [addresses, what] of [["0:80", "its address"], ["0:80 0:81", "each of its addresses"]]
+  ) {
+    const scene = new Scene();
+    const config = serviceOf("x", { addresses, settings: { "server-ready-timeout": "5" } });
+    scene.supervisor.start([{ ...config, unchanged: {} }]);
+    scene.clock.advance(TIMEOUT_MS);
+    const [line] = scene.log.filter((line) => line.includes("was not ready"));
+    const why = `(server-ready-timeout); its program does not listen at ${what} yet: it is told to`;
+    assert(line.includes(why), line);
+  }
+});

@@ -161,13 +161,13 @@ Deno.test("loadServices() refuses to remove all current services", async () => {
   const emptied = await loadServices({ ...SOURCE, directory: dir.path, serving });
   assertEquals(told(emptied.problems, dir.path), [
     'DIR: Cannot go on with "DIR": no service in it, while 2 are running, ' +
-    "expected at least one; SIGTERM ends all of them",
+    "expected at least one; zc stop ends all of them",
   ]);
   assertEquals(emptied.warnings, []);
   const hook = await loadServices({ ...SOURCE, hook: hooked(), serving: new Set(["hook:1"]) });
   assertEquals(told(hook.problems), [
     'loadConfig: Cannot go on with "loadConfig": no service in it, while 1 is running, ' +
-    "expected at least one; SIGTERM ends all of them",
+    "expected at least one; zc stop ends all of them",
   ]);
   const one = hooked({ "server-command": "./good", "server-service": "0:81" }, {});
   const left = await loadServices({ ...SOURCE, hook: one, serving: new Set(["hook:1", "hook:2"]) });
