@@ -23,6 +23,7 @@ import { SysError } from "../os/ffi/errors.ts";
 import { readRegularFile } from "../os/fs/regular_file.ts";
 import { openTrustedToAppend } from "../os/fs/trusted_open.ts";
 import { type ChildProcess, describeExit } from "../os/process/child_process.ts";
+import { isDirectory } from "../os/process/program_lookup.ts";
 import { systemSpawner } from "../os/process/spawn.ts";
 import { showOutcome } from "./change.ts";
 import type { CommandCall } from "./command.ts";
@@ -88,6 +89,10 @@ export async function startDaemon(
   if (path === undefined) {
     const about = { found: "master-control = off", expected: "a control socket, which tells when" };
     return fail(cannot("wait for", "master", about), EXIT.configuration);
+  }
+  if (isDirectory(pidFile)) {
+    const about = { found: "a directory", expected: "a file that can be made and written" };
+    throw pidFileError(config, cannot("lock", pidFile, about));
   }
   using file = openOutput(output, config);
   const [program, ...argv] = newProcessCommand(ownCommand(), ["start", ...masterArgs]);
@@ -212,13 +217,15 @@ function appendTo(path: string, config: Config): number {
     return openTrustedToAppend(path, OWNER_ALONE);
   } catch (cause) {
     if (!(cause instanceof SysError)) throw cause;
-    const { name: key } = PID_FILE,
-      message = cannot("write", path, {
-        found: cause.found,
-        expected: "a file for the output of the master, in a directory that this user may write to",
-      });
-    throw new ConfigError([problemAt(settingOrigin(config, key), { key, message })], { cause });
+    const expected =
+      "a file for the output of the master, in a directory that this user may write to";
+    throw pidFileError(config, cannot("write", path, { found: cause.found, expected }), cause);
   }
+}
+
+function pidFileError(config: Config, message: string, cause?: SysError): ConfigError {
+  const { name: key } = PID_FILE;
+  return new ConfigError([problemAt(settingOrigin(config, key), { key, message })], { cause });
 }
 
 /** A name of an open file, which stays its own whatever is at its path by now. */

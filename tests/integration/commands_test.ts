@@ -205,6 +205,18 @@ Deno.test("start --daemon does not wait for a named pipe in the place of its out
   assert(!existsSync(site.pidFile));
 });
 
+Deno.test("start --daemon refuses a directory as its pid file before it makes anything", async () => {
+  await using site = new Site();
+  serveSmall(site, "a.cf", site.port());
+  const path = site.dir.file("directory");
+  Deno.mkdirSync(path);
+  const { code, err } = await runHere(["start", "--daemon", "-C", site.conf, "-pid-file", path]);
+  assertEquals(code, 78);
+  const expected = ": a directory, expected a file that can be made and written";
+  assertEquals(err, `argument -pid-file: Cannot lock "${path}"${expected}\n`);
+  assert(!existsSync(`${path}.log`));
+});
+
 Deno.test("start --daemon shows the output that it has opened, whatever takes the place of the file meanwhile", async () => {
   await using site = new Site();
   // It fails after the file is replaced.
