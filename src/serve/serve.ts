@@ -66,7 +66,7 @@ export async function serve(
     afterService: true,
   });
   const { listen, beforeService, beforeSoftstop, afterService } = options;
-  const all = new Map(Object.entries(services).map(([name, one]) => [name, serviceOf(name, one)]));
+  const all = servicesOf(services);
   const { args: given } = splitOwnServer(ownArguments());
   const isBare = given.length === 0 && listen !== undefined;
   const code = await runServer({
@@ -82,6 +82,16 @@ export async function serve(
   }, isBare ? ["alone", "-server-service", listen] : given);
   await afterService?.();
   Deno.exit(code);
+}
+
+function servicesOf(services: Readonly<Record<string, unknown>>): Map<string, Service> {
+  const all = new Map(Object.entries(services).map(([name, one]) => [name, serviceOf(name, one)]));
+  if (all.size > 0) return all;
+  const found = typeof services === "function" || services instanceof Service
+    ? "what serves a service, without a name"
+    : "no service";
+  const expected = "each service by its name, as in serve({ web: handler })";
+  throw new TypeError(cannot("serve", "services", { found, expected }));
 }
 
 function serviceOf(name: string, served: unknown): Service {

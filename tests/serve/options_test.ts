@@ -49,3 +49,18 @@ Deno.test("options that a call has are no mistake", () => {
   http(ANSWER, { onError: () => new Response() });
   assertThrows(() => lines(() => {}, { longest: 0 }), RangeError);
 });
+
+Deno.test("serve() refuses what serves a service without its name, and no service at all", async () => {
+  const refusals: readonly [unknown, string][] = [
+    [ANSWER, "what serves a service, without a name"],
+    [http(ANSWER), "what serves a service, without a name"],
+    [{}, "no service"],
+  ];
+  for (const [services, found] of refusals) {
+    await assertRejects(
+      async () => void await serve(services as Record<string, typeof ANSWER>),
+      TypeError,
+      `Cannot serve "services": ${found}, expected each service by its name, as in serve({ web: handler })`,
+    );
+  }
+});
