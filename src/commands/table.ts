@@ -97,7 +97,9 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "upgrade",
     summary: "Replace the master itself by a new one",
-    details: "The new master has the present program and configuration. It waits for the outcome.",
+    details:
+      "The new master has the present program and configuration. It waits for the outcome, and " +
+      "after a failure shows the problems of the configuration.",
     exits: [
       [0, "the new master serves"],
       [1, "the new master did not become ready, the old one serves on"],
