@@ -11,7 +11,7 @@ import { PATIENCE_MS } from "./wait.ts";
 const MARK = "<end of the command> ";
 
 /** Lines that come only if something takes long, or is not in a cache yet. */
-const OCCASIONAL = /^(waiting for|Download|Initialize) .*\n/gm;
+export const OCCASIONAL: RegExp = /^(waiting for|Download|Initialize) .*\n/gm;
 
 /** A command of a transcript, and what the terminal shows after it. */
 export interface Step {

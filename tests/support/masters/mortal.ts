@@ -13,9 +13,15 @@ const file = Deno.env.get("DIE")!;
 const signal = (Deno.env.get("DIE_BY") ?? "SIGKILL") as Deno.Signal;
 const { send } = Channel.prototype;
 
-/** The point is passed once: who comes back later lives. */
+/** The point is passed once: who comes back later lives, and so does another master that comes to it at this moment. */
 function dieAt(point: string): void {
   if (Deno.readTextFileSync(file) !== point) return;
+  try {
+    Deno.mkdirSync(`${file}.${point}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    throw error;
+  }
   Deno.writeTextFileSync(file, `${Deno.pid}\n`);
   Deno.kill(Deno.pid, signal);
 }
