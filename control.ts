@@ -33,6 +33,7 @@ export {
   type ControlFailure,
   type Greeting,
   type LogLine,
+  type Plan,
   type PlanSummary,
   type ScaleOutcome,
   type UnreadyService,

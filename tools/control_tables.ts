@@ -24,6 +24,7 @@ export const controlTypes = (): DocumentedTypes =>
 export const PARTS: Readonly<Record<string, readonly string[]>> = {
   results: [
     "Greeting",
+    "Plan",
     "PlanSummary",
     "ChangeOutcome",
     "ScaleOutcome",

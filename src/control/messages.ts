@@ -28,6 +28,12 @@ export interface PlanSummary {
   }[];
 }
 
+/** What a reload would do now. */
+export interface Plan extends PlanSummary {
+  /** What is only suspicious in the settings that it has read. */
+  readonly warnings: readonly Problem[];
+}
+
 /** The outcome of a change that has begun. */
 export interface ChangeOutcome {
   /** Whether any part of it was rolled back. */
@@ -107,7 +113,7 @@ export interface Commands {
   /** Tells the state of the master and of its services; with a service, of this one only. */
   status: { args: { service?: string }; result: Status };
   /** Tells what a reload would change, and its warnings. */
-  plan: { args: Record<never, never>; result: PlanSummary & Pick<ChangeOutcome, "warnings"> };
+  plan: { args: Record<never, never>; result: Plan };
   /** Reads the configuration and rolls it out; with services, only their parts of it. */
   reload: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
   /** Replaces the processes of services, without reading the configuration. */
