@@ -3,12 +3,15 @@
  * arguments are the device of userfaultfd, and
  *
  * - what to hold: the `output`, whose reader waits within read(2), or the `listener`, descriptor 3, where listen(2)
- *   waits; both for ever. Or both `outputs`, again and again, each for less than a second;
- * - how: with a descriptor as any other; `idle`, as it is but before the reader comes; `closed`, so that no process has one while the call waits; or as one of `many`
- *   descriptors of many threads, of which the last one alone has that one.
+ *   waits, or the same by a `ring` of io_uring(7); each for ever. Or both `outputs`, again and again, each for less than
+ *   a second;
+ * - how: with a descriptor as any other; `idle`, as it is but before the reader comes; `closed`, so that no process has
+ *   one while the call waits; `polled`, as that but by a thread of the kernel; or as one of `many` descriptors of many
+ *   threads, of which the last one alone has that one.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -16,12 +19,14 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LISTENER 3
@@ -32,7 +37,8 @@
 
 static char *memory;
 static size_t size;
-static int faults, are_many, is_idle, held = 1;
+static int faults, are_many, is_idle, is_polled, held = 1;
+static const char *what, *how;
 static sem_t own_table;
 
 static void fail(const char *what)
@@ -49,12 +55,48 @@ static unsigned long next_fault(void)
     return fault.arg.pagefault.address & -size;
 }
 
+/* As setsockopt(2), in a ring that has the listener as a file of its own. Headers before Linux 6.7 lack the names. */
+static void set_in_ring(void)
+{
+    struct io_uring_params set = {.flags = is_polled ? IORING_SETUP_SQPOLL : 0};
+    int ring = syscall(SYS_io_uring_setup, 1, &set);
+    struct {
+        uint8_t opcode, flags;
+        uint16_t ioprio;
+        int32_t file;
+        uint32_t command, unused;
+        uint32_t level, option;
+        uint32_t more[5], length;
+        uint64_t value, end;
+    } *entry;
+    char *queue;
+
+    if (ring < 0) fail("io_uring_setup");
+    queue = mmap(NULL, set.sq_off.array + sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+                 IORING_OFF_SQ_RING);
+    entry = mmap(NULL, sizeof *entry, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+    if (queue == MAP_FAILED || (void *)entry == MAP_FAILED) fail("mmap");
+    if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &held, 1) < 0) fail("io_uring_register");
+    memset(entry, 0, sizeof *entry);
+    entry->opcode = 46; /* IORING_OP_URING_CMD */
+    entry->flags = IOSQE_FIXED_FILE;
+    entry->command = 3; /* SOCKET_URING_OP_SETSOCKOPT */
+    entry->level = IPPROTO_IP;
+    entry->option = IP_OPTIONS;
+    entry->length = 4;
+    entry->value = (uintptr_t)memory;
+    __atomic_store_n((uint32_t *)(queue + set.sq_off.tail), 1, __ATOMIC_RELEASE);
+    if (is_polled) pause();
+    else syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0);
+}
+
 static void *hold(void *unused)
 {
     if (are_many && (unshare(CLONE_FILES) < 0 || sem_post(&own_table) < 0)) fail("unshare");
     /* The reader of the output comes for this, and waits for the rest. */
     if (!is_idle && write(1, "holding\n", 8) < 0) fail("write");
-    if (held == LISTENER) setsockopt(held, IPPROTO_IP, IP_OPTIONS, memory, 4);
+    if (strcmp(what, "ring") == 0) set_in_ring();
+    else if (held == LISTENER) setsockopt(held, IPPROTO_IP, IP_OPTIONS, memory, 4);
     else if (write(held, memory, size) < 0) fail("write");
     exit(0);
 }
@@ -94,11 +136,12 @@ int main(int argc, char **argv)
 {
     struct uffdio_api api = {.api = UFFD_API};
     struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
-    const char *what = argc > 2 ? argv[2] : "", *how = argc > 3 ? argv[3] : "";
     sigset_t begin;
     int number, page;
     int device = argc > 1 ? open(argv[1], O_RDWR) : -1;
 
+    what = argc > 2 ? argv[2] : "";
+    how = argc > 3 ? argv[3] : "";
     faults = device < 0 ? -1 : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC);
     size = getpagesize();
     memory = mmap(NULL, OUTPUTS * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -119,13 +162,14 @@ int main(int argc, char **argv)
             if (ioctl(faults, UFFDIO_ZEROPAGE, &zero) < 0) fail("zeropage");
         }
     }
-    if (strcmp(what, "listener") == 0) held = LISTENER;
+    if (strcmp(what, "output") != 0) held = LISTENER;
+    is_polled = strcmp(how, "polled") == 0;
     are_many = strcmp(how, "many") == 0;
     is_idle = strcmp(how, "idle") == 0;
     if (are_many) open_many();
     start(hold, NULL);
     if (are_many) sem_wait(&own_table);
-    else if (strcmp(how, "closed") == 0) next_fault();
+    else if (is_polled || strcmp(how, "closed") == 0) next_fault();
     if (*how != 0 && !is_idle) close(held);
     /* /proc/PID/fd is empty from now on. */
     pthread_exit(NULL);

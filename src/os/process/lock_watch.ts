@@ -29,12 +29,24 @@ const ANY = "any";
 /** What it prints if it may not see what this process waits for. */
 const BLIND = "blind";
 
-/** The number of setsockopt(2). */
-const SETSOCKOPT = { x86_64: 54, aarch64: 208 }[Deno.build.arch];
+/** How many looks in series kill some processes only; the next one kills all that it may. */
+const LOOKS_MAX = 4;
 
 /**
- * The arguments are the pid, the start time and the user of the watched process, the number of setsockopt(2), and the
- * users whose processes it may kill; a process of a third user may have been given the pipe or socket by one of them.
+ * The calls that copy options under the lock of a socket: setsockopt(2), getsockopt(2) and io_uring_enter(2), also by
+ * the numbers of 32-bit programs, which every program can use. Of these, socketcall(2) is one as well.
+ */
+const CALLS = {
+  x86_64: [54, 55, 426, 366, 365, 102],
+  aarch64: [208, 209, 426, 294, 295],
+}[Deno.build.arch];
+
+/** The flag of a thread that works for a ring of io_uring(7), in proc_pid_stat(5): PF_IO_WORKER. */
+const WORKS_FOR_RING = 0x10;
+
+/**
+ * The arguments are the pid, the start time and the user of the watched process, and the users whose processes it may
+ * kill; a process of a third user may have been given the pipe or socket by one of them.
  *
  * A look finds that process held up if it is in an uninterruptible wait (D) in a system call whose first argument is
  * the descriptor of a pipe or socket, and has hardly run since the last such look, whichever it waited for then: a
@@ -44,18 +56,20 @@ const SETSOCKOPT = { x86_64: 54, aarch64: 208 }[Deno.build.arch];
  *
  * All threads are looked at: a main thread that has ended has no descriptors, and a thread can have descriptors of its
  * own. The list of them is searched by one program, however many they are, and is quoted, so that no path of an open
- * file can forge a line. If the process is still held up at the next look, another thread of the holder has closed the
- * descriptor, so all processes of the user who owns the pipe are killed, or all that are in setsockopt(2).
+ * file can forge a line. If the process is still held up at the next look, by this or another pipe or socket, the
+ * holder has no descriptor: another thread has closed it, or it is a file of a ring only. So all processes of the user
+ * who owns the pipe are killed; for a socket, all that are in a call that can hold its lock, or have a thread of a ring.
+ * Whatever holds it nevertheless after some more looks, all processes of these users in its cgroup are killed.
  *
  * A process that ends waits for the lock of a pipe, too, in its main thread or in another one, and has no descriptors
  * any more that tell which: all processes of these users in its cgroup are killed, as a service manager does that stops
  * it.
  */
 const SCRIPT = `
-watched=$1 begun=$2 owner=$3 setsockopt=$4
-shift 4
+watched=$1 begun=$2 owner=$3
+shift 3
 users=" $* "
-found=0 runs=0 last=
+found=0 runs=0 looks=0
 if ! { read -r call <"/proc/$watched/syscall"; } 2>/dev/null; then
   echo ${BLIND}
   exec sleep 60
@@ -66,14 +80,24 @@ field() {
     [ "$name" = "$1" ] && value=$first
   done <"/proc/$2/status"
 } 2>/dev/null
+read_stat() {
+  stat=
+  while read -r line; do stat=$line; done <"$1/stat"
+} 2>/dev/null
 has_shared() {
   ls -lQ "/proc/$1/task/"*/fd | grep -qF " -> \\"$shared\\""
 } 2>/dev/null
 is_hiding() {
-  [ "$shared" = "$last" ] || return
+  [ $looks -gt 1 ] || return
+  if [ $looks -gt ${LOOKS_MAX} ]; then is_beside "$1"; return; fi
   if [ -p "$link" ]; then [ "$2" = "$user" ]; return; fi
   for thread in "/proc/$1/task/"*; do
-    read -r call rest <"$thread/syscall" && [ "$call" = "$setsockopt" ] && return
+    call=
+    read -r call rest <"$thread/syscall"
+    case " ${CALLS.join(" ")} " in *" $call "*) return 0 ;; esac
+    read_stat "$thread"
+    set -- \${stat##*)}
+    [ $((\${7:-0} & ${WORKS_FOR_RING})) = 0 ] || return 0
   done
   return 1
 } 2>/dev/null
@@ -93,12 +117,11 @@ may_kill() {
   return 1
 }
 count_down() {
-  last=
+  looks=0
   [ $found -gt 0 ] && found=$((found - 1))
 }
 while sleep 1; do
-  stat=
-  { while read -r line; do stat=$line; done <"/proc/$watched/stat"; } 2>/dev/null
+  read_stat "/proc/$watched"
   set -- \${stat##*)}
   [ "\${20}" = "$begun" ] || exit
   if [ "$1" != D ] && ! { [ "$1" = Z ] && has_threads; }; then count_down; continue; fi
@@ -112,11 +135,11 @@ while sleep 1; do
   fi
   field voluntary_ctxt_switches: "$watched"
   since=$((value - runs)) runs=$value
-  if [ $since -ge ${RUNS_MAX} ]; then found=1 last=; continue; fi
+  if [ $since -ge ${RUNS_MAX} ]; then found=1 looks=0; continue; fi
   found=$((found + 1))
   [ $since = 0 ] && found=$((found + 1))
   [ $found -ge 3 ] || continue
-  found=2
+  found=2 looks=$((looks + 1))
   [ -n "$link" ] && set -- $(ls -lnL "$link") && user=$3
   for process in /proc/[0-9]*; do
     pid=\${process#/proc/}
@@ -124,7 +147,6 @@ while sleep 1; do
     [ -n "$value" ] && may_kill "$value" || continue
     is_holder "$pid" "$value" && kill -9 "$pid" && [ -n "$link" ] && echo "$pid"
   done
-  last=$shared
 done
 `;
 
@@ -229,6 +251,6 @@ export class LockWatch {
 function startShell(output: number, users: ReadonlySet<number | string>): ChildProcess {
   const own = processIdOf(Deno.pid);
   if (own === undefined) throw new Error("Cannot read /proc/self/stat, expected a mounted /proc");
-  const args = [own.pid, own.startTime, Deno.uid(), SETSOCKOPT, ...users].map(String);
+  const args = [own.pid, own.startTime, Deno.uid(), ...users].map(String);
   return startHelperShell({ name: LOCK_WATCH_NAME, script: SCRIPT, args, output });
 }
