@@ -59,11 +59,13 @@ export function userOf(pid: number): number | undefined {
   return ifShown(() => Deno.statSync(`${PROC}/${pid}`))?.uid ?? undefined;
 }
 
-/** Describes a process, such as `process 4711 ("nginx")`; without the program where it is unknown. */
+/**
+ * Describes a process, such as `process 4711 ("nginx")`; without the program where it is unknown. Not by its
+ * arguments: they are in its memory, and it can keep a reader of that waiting for ever.
+ */
 export function describeProcess(pid: number): string {
-  const [program = ""] = readProc(`${pid}/cmdline`).split("\0");
-  const name = program.slice(program.lastIndexOf("/") + 1) || readProc(`${pid}/comm`).trim();
-  return `process ${pid}${name === "" ? "" : ` (${JSON.stringify(name)})`}`;
+  const name = programOf(pid);
+  return `process ${pid}${name === undefined ? "" : ` (${JSON.stringify(name)})`}`;
 }
 
 /** The name of a running program, at most 15 bytes; undefined without such a process. */
