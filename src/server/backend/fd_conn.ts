@@ -137,8 +137,11 @@ class FdConn extends StreamedConn implements RawConn {
 
   async closeWrite(): Promise<void> {
     this.checkOpen();
-    endOutput(this.#fd);
-    await Promise.resolve();
+    await this.#output.inOrder(async () => {
+      this.checkStillOpen();
+      endOutput(this.#fd);
+      await Promise.resolve();
+    });
   }
 
   protected shut(): void {

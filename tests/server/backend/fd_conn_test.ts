@@ -31,7 +31,7 @@ function connected() {
 function drain(peer: number): number[] {
   const room = new Uint8Array(64 * 1024);
   let last: number[] = [];
-  for (let count; (count = receiveNow(peer, room)) !== NOT_NOW;) {
+  for (let count; (count = receiveNow(peer, room)) > 0;) {
     last = [...room.subarray(0, count)].slice(-2);
   }
   return last;
@@ -58,6 +58,18 @@ Deno.test("fdConn() reads in the order of the calls, though a later one would no
     const second = pair.conn.read(rooms[1]!);
     assertEquals(await Promise.all([first, second]), [1, 1]);
     assertEquals(rooms.map(([byte]) => byte), [1, 2]);
+  }));
+
+Deno.test("fdConn() ends its output when the writes before are done", () =>
+  leavesNothingOpen(async () => {
+    using pair = connected();
+    pair.fill();
+    const calls = [pair.conn.write(new Uint8Array([1, 2])), pair.conn.closeWrite()];
+    drain(pair.peer);
+    await Promise.all(calls);
+    assertEquals(drain(pair.peer), [1, 2]);
+    assertEquals(receiveNow(pair.peer, new Uint8Array(1)), 0);
+    await assertRejects(() => pair.conn.write(new Uint8Array(1)), Deno.errors.BrokenPipe);
   }));
 
 Deno.test("fdConn() ends all calls under way when it is closed", () =>
