@@ -19,9 +19,10 @@ export function run(call: CommandCall): Promise<number> {
       return EXIT.ok;
     } catch (error) {
       if (!(error instanceof ControlRequestError) || error.failure.code !== "failed") throw error;
+      const code = fail(error.message, EXIT.failed);
       // The new master writes them to the log only.
       const { problems } = await look(call);
-      return fail([error.message, ...problems.map(formatProblem)].join("\n"), EXIT.failed);
+      return problems.length === 0 ? code : fail(problems.map(formatProblem).join("\n"), code);
     }
   });
 }

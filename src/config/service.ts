@@ -286,8 +286,11 @@ function checkDrain(
   softstopAfterMs: number | undefined,
 ): Problem[] {
   const { name: key } = SERVER_DRAIN_TIMEOUT;
-  const from = [config, globals].find((from) => from.getStr(key) !== "");
+  const isIn = (from: Config, name: string) => from.getStr(name) !== "";
+  const from = [config, globals].find((from) => isIn(from, key));
   if (softstopAfterMs === undefined || from === undefined) return [];
+  // One service may well go its own way.
+  if (from === globals && isIn(config, SERVER_STOP_ON_SOFTSTOP_AFTER.name)) return [];
   const found = `${SERVER_STOP_ON_SOFTSTOP_AFTER.name}, whose time a process waits in any case`;
   const message = cannot("use", key, { found, expected: "one of the two" });
   return [warningAt(settingOrigin(from, key), { key, message })];

@@ -129,6 +129,9 @@ Deno.test("parseServiceConfig() warns of a limit of the drain beside LIB-ZC's ti
     'conf/imapd.cf:3: server-drain-timeout: Cannot use "server-drain-timeout": ' +
     "server-stop-on-softstop-after, whose time a process waits in any case, expected one of the two",
   ]);
+  const globals = (text: string) => loadEntries(new Config(), parseCf(text, "conf/all.gcf"));
+  assertEquals(parse(MINIMAL + after, { globals: globals(drain) }).warnings, []);
+  assertEquals(parse(MINIMAL + drain, { globals: globals(after) }).warnings.length, 1);
 });
 
 Deno.test("parseServiceConfig() keeps 0 processes and a soft stop of 0 s", () => {

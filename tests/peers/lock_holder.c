@@ -86,8 +86,11 @@ static void set_in_ring(void)
     entry->length = 4;
     entry->value = (uintptr_t)memory;
     __atomic_store_n((uint32_t *)(queue + set.sq_off.tail), 1, __ATOMIC_RELEASE);
-    if (is_polled) pause();
-    else syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0);
+    if (is_polled) {
+        /* The thread sleeps after a second without an entry. */
+        syscall(SYS_io_uring_enter, ring, 0, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0);
+        pause();
+    } else syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0);
 }
 
 static void *hold(void *unused)

@@ -106,7 +106,7 @@ has_threads() {
   [ $# -gt 1 ]
 }
 is_beside() {
-  read -r own <"/proc/$watched/cgroup" && read -r group <"/proc/$1/cgroup" && [ "$own" = "$group" ]
+  own=$(cat "/proc/$watched/cgroup") && group=$(cat "/proc/$1/cgroup") && [ "$own" = "$group" ]
 } 2>/dev/null
 is_holder() {
   if [ -z "$link" ]; then is_beside "$1"; else has_shared "$1" || is_hiding "$1" "$2"; fi
