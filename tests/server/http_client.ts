@@ -61,13 +61,14 @@ export class HttpClient implements Disposable {
 
   /**
    * The time since the last bytes came or went over TCP, in milliseconds. The kernel counts it, also while this process
-   * waits for a processor.
+   * waits for a processor. A connection that is gone is quiet for ever.
    */
   get quietMs(): number {
     const { port } = this.#conn.localAddr as Deno.NetAddr;
     const isOwn = (fd: number) => endOf(fd, "local") === `127.0.0.1:${port}`;
-    this.#fd ??= openDescriptors().keys().find(isOwn)!;
-    return trafficOf(this.#fd, "inet")!.quietMs!;
+    const fd = this.#fd ??= openDescriptors().keys().find(isOwn);
+    const traffic = fd === undefined ? undefined : trafficOf(fd, "inet");
+    return traffic?.quietMs ?? Infinity;
   }
 
   /**

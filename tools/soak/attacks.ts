@@ -891,6 +891,14 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack:
+      "a process has its listener as a file of a ring of io_uring(7) only, and a call, or a thread of the kernel, holds the lock of it",
+    result:
+      "it is killed as well; before, the master stood still for ever, and not even SIGKILL ended it",
+    file: "tests/integration/lock_watch_test.ts",
+    test: "a process of another user that holds the lock of its",
+  },
+  {
+    attack:
       "a server leaves a program behind that holds such a lock while its master has nothing to read, and the master is killed",
     result:
       "the program is killed as well; before, the master never ended, and no other one could start at its addresses",
@@ -940,6 +948,14 @@ export const ATTACKS: readonly Attack[] = [
       "the master looks for the holder for a second; before, it stood still for as long as it takes to look at all, twice",
     file: "tests/os/process/address_holders_test.ts",
     test: "looks for a second at most, however many descriptors other processes have",
+  },
+  {
+    attack:
+      "another user has the address of a new service in a process whose memory waits for a file system of that user",
+    result:
+      "the process is named by its name in the kernel; before, its arguments were read, which waits for ever",
+    file: "tests/os/process/processes_test.ts",
+    test: "asks the kernel for the name",
   },
   {
     attack: "a server leaves processes behind that end at once, under a master that is process 1",
