@@ -139,7 +139,10 @@ export class Retirement {
     this.dropFallback();
     // The new master has its own socket by now, possibly at another path or none.
     control.removeFile();
-    if (parent === undefined) return status === undefined ? 0 : exitCodeOf(status);
+    if (parent === undefined) {
+      // It may have ended since; a parent above this master goes by its code.
+      return newMaster.hasExited ? exitCodeOf(await newMaster.exited) : 0;
+    }
     phase.enter("waiting");
     newMaster.drained();
     zinfo(`its servers have finished, it waits for process ${parent.pid}`);

@@ -81,14 +81,14 @@ export class StandingParent {
 
   /** Whether a later master has become its child. */
   get hasAdopted(): boolean {
-    return this.#adopted() !== undefined;
+    return this.#adopted().length > 0;
   }
 
   /** Passes a signal on to the current master; when it has ended, to one whose servers still drain. */
   passOn(signal: Deno.Signal): void {
     const { pid } = this;
-    // Any other process may have the pid of a master that has ended.
-    const receiver = isLater(pid) ? pid : this.#adopted();
+    // Any other process may have the pid of a master that has ended, and one that has waits for its parent at first.
+    const receiver = isLater(pid) && runs(pid) ? pid : this.#adopted().find(runs);
     if (receiver !== undefined) signalProcess(receiver, signal);
   }
 
@@ -110,18 +110,19 @@ export class StandingParent {
    */
   async ended(first: Promise<ExitStatus>): Promise<ExitStatus> {
     let status = await first;
-    for (let next: number | undefined; (next = this.#adopted()) !== undefined;) {
+    for (;;) {
+      const [next] = this.#adopted();
+      if (next === undefined) return status;
       status = await this.#endOf(next);
     }
-    return status;
   }
 
-  /** A later master that is a child of this process now. */
-  #adopted(): number | undefined {
+  /** The later masters that are children of this process now. */
+  #adopted(): number[] {
     const { pid: last } = this;
     // An ended process has no arguments any more, and every process can have any.
     return childrenOf(Deno.pid).filter(isOwn)
-      .find((pid) => pid === last || argumentsOf(pid).includes(UPGRADE_ARGUMENT));
+      .filter((pid) => pid === last || argumentsOf(pid).includes(UPGRADE_ARGUMENT));
   }
 
   async #endOf(pid: number): Promise<ExitStatus> {
@@ -142,6 +143,11 @@ export class StandingParent {
 /** Whether a process can be a later master: those have the user of this one. */
 function isLater(pid: number): boolean {
   return isOwn(pid) && isDescendant(pid, Deno.pid);
+}
+
+/** Whether a process has not ended: one that has no longer has arguments, though its parent may not know of its end. */
+function runs(pid: number): boolean {
+  return argumentsOf(pid).length > 0;
 }
 
 /** Whether a process is of this one's user, as no program is that a server of another user has left behind. */
