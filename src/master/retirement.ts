@@ -8,6 +8,7 @@ import { isUserError } from "../ipc/user_error.ts";
 import { zerror, zinfo, zwarn } from "../log/log.ts";
 import { systemClock } from "../os/clock/clock.ts";
 import { describeExit, type ExitStatus } from "../os/process/child_process.ts";
+import { findZombie } from "../os/process/waitid.ts";
 import type { MasterParts } from "./master_parts.ts";
 import { TERMINATE_GRACE_MS } from "./policy/timeouts.ts";
 import type { ResolvedService } from "./policy/resolved_service.ts";
@@ -140,8 +141,9 @@ export class Retirement {
     // The new master has its own socket by now, possibly at another path or none.
     control.removeFile();
     if (parent === undefined) {
-      // It may have ended since; a parent above this master goes by its code.
-      return newMaster.hasExited ? exitCodeOf(await newMaster.exited) : 0;
+      // It may have ended since, or just now; a parent above this master goes by its code.
+      const hasEnded = newMaster.hasExited || findZombie(newMaster.pid) !== undefined;
+      return hasEnded ? exitCodeOf(await newMaster.exited) : 0;
     }
     phase.enter("waiting");
     newMaster.drained();
