@@ -119,7 +119,9 @@ export const killed: Measure = async (plan) => {
       });
       for (const { key, lost } of victims) {
         if (lost > 0) {
-          table.note(`${rowText(key)}: after ${lost} of the kills nobody answered any more.`);
+          table.note(
+            `${rowText(key)}: after ${lost} of the kills none of its processes has answered.`,
+          );
         }
       }
     } finally {

@@ -36,6 +36,8 @@ export interface AddressSource {
   readonly service?: string;
   /** Its place in the settings. */
   readonly origin?: Origin;
+  /** See {@linkcode Endpoint}. */
+  readonly setting?: string;
 }
 
 /** Longest path of a unix socket in bytes: `sun_path` less its final NUL (unix(7)). */
@@ -68,9 +70,19 @@ const HOSTS = 'an IPv4 address such as 127.0.0.1, "0" or nothing for any, or [IP
  */
 export function parseAddress(
   text: string,
-  { cwd, service = "", origin }: AddressSource,
+  { cwd, service = "", origin, setting }: AddressSource,
 ): Endpoint {
-  return { ...parse(text, cwd), service, text, origin };
+  const endpoint = { ...parse(text, cwd), service, text, origin };
+  return setting === undefined ? endpoint : { ...endpoint, setting };
+}
+
+/**
+ * Whether an address is that of all addresses of its version of IP.
+ *
+ * @param address The address.
+ */
+export function isAnyAddress(address: ListenAddress): boolean {
+  return address.kind === "inet" && (address.hostname === "0.0.0.0" || address.hostname === "::");
 }
 
 function parse(text: string, cwd: string): Parsed {

@@ -6,7 +6,13 @@
  * @module
  */
 
-import { addressSlips, type AddressSource, type Endpoint, parseAddress } from "./address.ts";
+import {
+  addressSlips,
+  type AddressSource,
+  type Endpoint,
+  isAnyAddress,
+  parseAddress,
+} from "./address.ts";
 import { type Config, settingOrigin } from "./config.ts";
 import {
   cannot,
@@ -34,6 +40,9 @@ export function keysOf({ endpoints }: HasEndpoints): string[] {
   return endpoints.map(({ key }) => key);
 }
 
+/** Where a list of addresses comes from. */
+type ListSource = Pick<AddressSource, "cwd" | "setting">;
+
 /** A parsed `server-service`. */
 export interface EndpointList {
   /** The valid addresses. */
@@ -48,18 +57,18 @@ export interface EndpointList {
  * An address that is named twice isn't looked for; that is for {@linkcode validateServices}.
  *
  * @param config The settings.
- * @param options `cwd`: the absolute directory that relative paths start from.
+ * @param source Where it comes from.
  * @returns The addresses, none where the setting is missing or empty, and what is wrong.
  */
 export function readServiceList(
   config: Config,
-  options: { readonly cwd: string },
+  source: ListSource,
 ): EndpointList {
-  const key = SERVER_SERVICE.name;
+  const key = settingOfAddress(source);
   const list = readSetting(config, SERVER_SERVICE);
   if (!list.ok) return { endpoints: [], problems: [list.problem] };
   if (list.value === undefined) return { endpoints: [], problems: [] };
-  const origin = settingOrigin(config, key);
+  const origin = settingOrigin(config, SERVER_SERVICE.name);
   const endpoints: Endpoint[] = [];
   const problems: Problem[] = [];
   const items = list.value.split(/[;, \t]+/).filter((item) => item !== "");
@@ -69,7 +78,7 @@ export function readServiceList(
   }
   for (const item of items) {
     try {
-      endpoints.push(parseItem(item, { ...options, origin }));
+      endpoints.push(parseItem(item, { ...source, origin }));
     } catch (error) {
       problems.push(problemAt(origin, { key, message: refusal(error) }));
     }
@@ -82,15 +91,17 @@ export function readServiceList(
  *
  * @param config The settings.
  * @param endpoints The addresses that {@linkcode readServiceList} has read in them.
+ * @param source Where the list comes from.
  * @returns One warning for all of them, if there are any.
  */
 export function checkAddresses(
   config: Config,
   endpoints: readonly Endpoint[],
+  source: Pick<ListSource, "setting"> = {},
 ): Problem[] {
-  const key = SERVER_SERVICE.name;
+  const { name } = SERVER_SERVICE;
   // A comment after the list is reported as such.
-  if (endsInComment(config.getStr(key))) return [];
+  if (endsInComment(config.getStr(name))) return [];
   const { slips, meant } = addressSlips(endpoints.map(({ text }) => text));
   if (slips.length === 0) return [];
   const files = slips.map((address) => `./${address}`).join(" ");
@@ -100,7 +111,8 @@ export function checkAddresses(
     }`,
     expected: `${meant.join(" ")}, or ${files} if that is meant`,
   });
-  return [warningAt(settingOrigin(config, key), { key, message })];
+  const key = settingOfAddress(source);
+  return [warningAt(settingOrigin(config, name), { key, message })];
 }
 
 /**
@@ -137,10 +149,8 @@ export function validateServices(
 
 /** The first of other addresses with the same port that includes this one, or that this one includes. */
 function overlapping(endpoint: Endpoint, others: readonly Endpoint[]): Endpoint | undefined {
-  return isAll(endpoint) ? others[0] : others.find(isAll);
+  return isAnyAddress(endpoint) ? others[0] : others.find(isAnyAddress);
 }
-
-const isAll = ({ key }: Endpoint): boolean => /^inet:(0\.0\.0\.0|\[::\]):/.test(key);
 
 /** The port of an address among those of its kind of IP; each path is one of its own. */
 function portOf(endpoint: Endpoint): string {
@@ -149,7 +159,9 @@ function portOf(endpoint: Endpoint): string {
 }
 
 /** The setting that names an address, for messages. */
-export function settingOfAddress({ setting = SERVER_SERVICE.name }: Endpoint): string {
+export function settingOfAddress(
+  { setting = SERVER_SERVICE.name }: Pick<AddressSource, "setting">,
+): string {
   return setting;
 }
 

@@ -180,6 +180,8 @@ export interface ServiceOptions {
   readonly globals?: Config;
   /** A further check. */
   readonly check?: ServiceCheck;
+  /** The setting that names its address, for messages; `server-service` without it. */
+  readonly addressSetting?: string;
   /**
    * Whether a service of this id is in force.
    *
@@ -211,19 +213,20 @@ export interface ServiceOptions {
  */
 export function parseServiceConfig(given: Config, options: ServiceOptions): ServiceResult {
   const { id, file, cwd, globals = new Config(), check = () => [] } = options;
-  const { place = { file: file ?? id } } = options;
+  const { place = { file: file ?? id }, addressSetting: setting } = options;
+  const source = { cwd, setting };
   const config = placed(given, place);
   const missing = checkEssentials(config, { ...options, place });
   if (missing.isPassedOver) return { endpoints: [], ...missing };
 
-  const { endpoints, problems: unreadable } = readServiceList(config, { cwd });
+  const { endpoints, problems: unreadable } = readServiceList(config, source);
   const problems = [...checkSettings(config, OTHER_SERVICE_SETTINGS), ...unreadable];
   problems.push(...missing.problems);
   if (file === undefined) problems.push(...checkAsArguments(config));
   const warnings = [
     ...checkSettings(config, SERVER_ONLY_SETTINGS).map(asWarning),
     ...checkOperators(config),
-    ...checkAddresses(config, endpoints),
+    ...checkAddresses(config, endpoints, source),
     ...checkEncoding(config),
   ];
   const read = <T>(setting: Setting<T>) => readChecked(setting, { config, globals });

@@ -125,7 +125,7 @@ export interface Commands {
    * all processes have ended.
    */
   stop: { args: Waiting & { services?: readonly string[] }; result: ChangeOutcome | null };
-  /** Waits until every service has been ready after the start, or has failed, and tells those that are not ready. */
+  /** Answers when each service has become ready after the start or has failed, with those that are not ready. */
   wait: { args: Record<never, never>; result: { unready: readonly UnreadyService[] } };
   /** Sets the number of processes of a service until the next reload or upgrade. */
   scale: { args: Waiting & { service: string; count: number }; result: ScaleOutcome };

@@ -182,10 +182,8 @@ export function upgradeProblemIn(
         fileProblem(fields.statusSocket, "statusSocket") ??
         listProblem(fields, "given", activatedProblem) ??
         listProblem(fields, "listeners", listenerProblem) ??
-        (fields.services === undefined ? undefined : listProblem(fields, "services", notText)) ??
-        (fields.startSettings === undefined
-          ? undefined
-          : listProblem(fields, "startSettings", settingProblem));
+        optionalListProblem(fields, "services", notText) ??
+        optionalListProblem(fields, "startSettings", settingProblem);
     case "stop":
       return countProblem(fields, "timeoutMs");
     case "bound":
@@ -238,6 +236,12 @@ function listProblem(
     const problem = problemOf(item);
     if (problem !== undefined) return `${name} ${index}: ${problem}`;
   }
+}
+
+/** The same of a list that may be missing. */
+function optionalListProblem(...given: Parameters<typeof listProblem>): string | undefined {
+  const [fields, name] = given;
+  return fields[name] === undefined ? undefined : listProblem(...given);
 }
 
 function listenerProblem(listener: unknown): string | undefined {

@@ -104,8 +104,8 @@ export function capturedRecord(record: LogRecord): Uint8Array<ArrayBuffer> {
 export const UNCAUGHT_MARK = "\x1b[m";
 
 /**
- * How the line begins that says what to write where a server lacks a permission. It comes before the runtime's own
- * message, mostly at a time when the server does not know who reads, so that its level is not before it.
+ * How the line begins that says what to write where a server lacks a permission. The server mostly writes it before its
+ * log is open, and so without a level: its reader knows the line by this.
  */
 export const PERMISSION_ADVICE = "Cannot go on without --allow-";
 

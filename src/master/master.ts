@@ -234,7 +234,8 @@ export class Master {
       configuration: this.#configuration,
       workingDirectory: this.#workingDirectory,
       isStopping,
-      taken: inheritance && { ...inheritance, pidFile: inheritance.lock.path },
+      taken: inheritance &&
+        { pidFile: inheritance.lock.path, startSettings: inheritance.startSettings },
     });
     const candidate = reloads.checked(loaded);
     // A wrong configuration ends the master before the lock, without an empty pid file.

@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { mayChangeUser } from "../../src/os/user/credentials.ts";
 import { greeted } from "../support/client.ts";
-import { statusLine } from "../support/credentials.ts";
+import { hasSignal } from "../support/credentials.ts";
 import { leaveOut } from "../support/left_out.ts";
 import { Master, MASTER_PROGRAM, pidIn, Site } from "../support/master.ts";
 import { executable, gone, isRunning, serveSmall } from "../support/peers.ts";
@@ -111,8 +111,7 @@ for (const [index, [name, parent]] of Object.entries(PARENTS).entries()) {
 
 const [[, parent]] = Object.entries(PARENTS);
 
-/** SIGTERM in the sets of signals of proc_pid_status(5). */
-const SIGTERM_BIT = 1 << 14;
+const SIGTERM = 15;
 
 Deno.test("a parent learns how the last master has ended", async () => {
   await using site = new Site();
@@ -167,8 +166,9 @@ Deno.test("a parent passes a stop on to the master that still drains when the ne
   Deno.kill(master.pid, "SIGKILL");
   await gone(master.pid);
   master.signal("SIGTERM");
-  const isPassed = () => (Number(`0x${statusLine(draining, "ShdPnd")}`) & SIGTERM_BIT) !== 0;
-  await eventually(isPassed, { what: "the stop to be passed on" });
+  await eventually(() => hasSignal(draining, "ShdPnd", SIGTERM), {
+    what: "the stop to be passed on",
+  });
   Deno.kill(draining, "SIGCONT");
   assertEquals((await master.process.ended()).code, 128 + 9);
   await site.isGone(5_000);

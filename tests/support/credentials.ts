@@ -69,3 +69,14 @@ export function statusLine(process: string | number, name: string): string {
   const status = Deno.readTextFileSync(`/proc/${process}/status`);
   return (new RegExp(`^${name}:\\s+(.*?)\\s*$`, "m").exec(status)?.[1] ?? "").replace(/\s+/g, " ");
 }
+
+/**
+ * Whether a set of signals of a process has one, as proc_pid_status(5) shows it.
+ *
+ * @param pid The process.
+ * @param set Such as `SigCgt`.
+ * @param signal The number of the signal.
+ */
+export function hasSignal(pid: number, set: string, signal: number): boolean {
+  return (BigInt(`0x${statusLine(pid, set)}`) >> BigInt(signal - 1) & 1n) === 1n;
+}

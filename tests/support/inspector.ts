@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { statusLine } from "./credentials.ts";
+import { hasSignal } from "./credentials.ts";
 import { ageOf, listeningSockets } from "./proc.ts";
 import { startFunction, type TestProcess } from "./processes.ts";
 import { eventually } from "./wait.ts";
@@ -55,5 +55,5 @@ export async function giveTimeToOpen(witness: TestProcess, send: () => void): Pr
 
 /** Whether a process has a handler for SIGUSR1, without which the signal ends it. */
 function catchesSigusr1(pid: number): boolean {
-  return (BigInt(`0x${statusLine(pid, "SigCgt")}`) >> 9n & 1n) === 1n;
+  return hasSignal(pid, "SigCgt", 10);
 }

@@ -305,9 +305,9 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     attack:
-      "an operator starts a second master with another pid file, or after removing the file, and the same log service",
+      "an operator starts a second master for the same log service, with another pid file or after the pid file was removed",
     result:
-      "the start is refused; before, it took the log of servers of the first one that start later",
+      "the start is refused; before, servers that the first master started later logged to the second one",
     file: "tests/integration/refusal_test.ts",
     test: "takes no log service from the master that runs",
   },
@@ -342,8 +342,8 @@ export const ATTACKS: readonly Attack[] = [
     test: "a replacement that hangs before it is ready is ended",
   },
   {
-    attack: "the old or the new master is killed at any point of an upgrade",
-    result: "the master that is left serves on",
+    attack: "one of the two masters is killed, at any point of an upgrade",
+    result: "the other master goes on serving",
     file: "tests/integration/upgrade_deaths_test.ts",
     test: "somebody serves when",
   },

@@ -146,7 +146,7 @@ export class ServerOutputs {
     for (const outputs of [...this.#all.keys()]) this.#close(outputs, isOver);
   }
 
-  /** Closes an output. As the lock watch sees what a read waits for, and not what close(2) waits for, it is read first. */
+  /** Reads an output, and closes it. The lock watch sees what a read waits for, and not what close(2) waits for. */
   #close(outputs: ProcessOutputs, isOver: () => boolean): void {
     outputs.drain(isOver);
     outputs.close();

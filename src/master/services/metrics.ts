@@ -108,24 +108,14 @@ export function metricsService(options: MetricsOptions): ServiceResult | undefin
     "server-reload": "changed",
     ...(permissions && { "server-permissions": permissions.map(quoteWord).join(" ") }),
   };
-  for (const [key, value] of Object.entries(own)) setFrom(config, key, value, place);
+  for (const [key, value] of Object.entries(own)) setFrom(config, key, value, origin ?? place);
   const globals = sharedOf(options.globals);
-  const made = parseServiceConfig(config, { ...options, globals, id: METRICS_ID, place });
-  // Its address is of this setting, and of no list.
-  const setting = METRICS.name;
-  const named = (problem: Problem): Problem => {
-    const { key, message, severity } = problem;
-    if (key !== SERVER_SERVICE.name) return problem;
-    return { ...problemAt(origin, { key: setting, message }), ...(severity && { severity }) };
-  };
-  const endpoints = made.endpoints.map((endpoint) => ({ ...endpoint, setting, origin }));
-  return {
-    ...made,
-    endpoints,
-    ...(made.service && { service: { ...made.service, endpoints } }),
-    problems: made.problems.map(named),
-    warnings: [...made.warnings.map(named), ...warningsOfRoot(made.service, options)],
-  };
+  const addressSetting = METRICS.name;
+  const made = parseServiceConfig(config, {
+    ...options,
+    ...{ globals, id: METRICS_ID, place, addressSetting },
+  });
+  return { ...made, warnings: [...made.warnings, ...warningsOfRoot(made.service, options)] };
 }
 
 /** Warns of a service for everybody on the network that would run as root. */

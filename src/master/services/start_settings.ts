@@ -68,8 +68,7 @@ export class StartSettings {
 
   /**
    * What the settings of a reload or an upgrade change of them: another pid file is a problem, since nobody would find
-   * the lock of this master
-   * there; the others are warnings.
+   * the lock of this master there; the others are warnings.
    *
    * @param next The settings that were read, which are valid.
    */

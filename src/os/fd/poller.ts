@@ -1,8 +1,8 @@
 /**
  * Readiness of raw descriptors on the event loop: one epoll instance for any number of descriptors (epoll(7)).
  *
- * One thread of the runtime waits for it, or an object in its place ({@linkcode Poller.waitBy}). There is no promise and no
- * timer per descriptor; nothing runs while no descriptor is watched.
+ * One thread of the runtime waits for it, or an object in its place ({@linkcode Poller.waitBy}). There is no promise
+ * and no timer per descriptor; nothing runs while no descriptor is watched.
  *
  * @module
  */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isAnyAddress } from "../../config/address.ts";
 import { closeFd, setNonblocking } from "../../os/fd/descriptor.ts";
 import { EPOLLIN, type Watch } from "../../os/fd/poller.ts";
 import { boundAddress, type FdType, type ListenAddress } from "../../os/net/socket.ts";
@@ -20,9 +21,6 @@ import { isShared, refuseFifo, runtimeAddr } from "./service_listener.ts";
 
 /** The most connections to accept before others get their turn. */
 const MOST_IN_ONE_GO = 64;
-
-/** Addresses that stand for any address of the machine. */
-const ANY: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** Receives the connections of a {@linkcode DirectListener}: descriptors, owned by the function, with their ends. */
 export type ServeDirectly = (fd: number, ends: ConnEnds) => void;
@@ -55,8 +53,7 @@ export class DirectListener {
     this.#fd = fd;
     this.#serve = serve;
     this.#addr = runtimeAddr(address);
-    const isAny = address.kind === "inet" && ANY.has(address.hostname);
-    if (!isAny) this.#localAddr = this.#addr;
+    if (!isAnyAddress(address)) this.#localAddr = this.#addr;
     this.#acceptor = new StreamAcceptor(fd);
     this.#rules = new AcceptRules({ address, fd, shared: isShared(address) });
     // While it rests, the descriptors are opened that are needed later, when none may be free.

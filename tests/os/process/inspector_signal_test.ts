@@ -1,15 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { statusLine } from "../../support/credentials.ts";
+import { hasSignal } from "../../support/credentials.ts";
 import { giveTimeToOpen, startWitness, untilGrownUp } from "../../support/inspector.ts";
 import { listeningSockets } from "../../support/proc.ts";
 import { startFunction } from "../../support/processes.ts";
 
-const SIGUSR1_BIT = 1n << 9n;
-
-/** Whether a mask of /proc/PID/status has SIGUSR1. */
-function has(pid: number, mask: "SigBlk" | "SigIgn" | "SigCgt"): boolean {
-  return (BigInt(`0x${statusLine(pid, mask)}`) & SIGUSR1_BIT) !== 0n;
-}
+const SIGUSR1 = 10;
 
 Deno.test("keepInspectorClosed() lets SIGUSR1 do nothing, from its first moment on", async () => {
   await using child = startFunction(import.meta, async () => {
@@ -110,9 +105,9 @@ Deno.test("withInspectorSignalBlocked() starts a process that the signal does no
   await untilGrownUp(pids, signal);
   await using witness = startWitness();
   await giveTimeToOpen(witness, signal);
-  assertEquals(pids.map((pid) => has(pid, "SigBlk")), [true, true, false]);
+  assertEquals(pids.map((pid) => hasSignal(pid, "SigBlk", SIGUSR1)), [true, true, false]);
   assertEquals(pids.map(listeningSockets), [[], [], []]);
-  assert(!has(parent.pid, "SigBlk"), "the one who starts them is blocked itself");
+  assert(!hasSignal(parent.pid, "SigBlk", SIGUSR1), "the one who starts them is blocked itself");
   await parent.closeInput();
   assertEquals(await parent.nextLine(), "SIGKILL,SIGKILL,SIGKILL");
 });
